@@ -1,0 +1,129 @@
+//===- RepoAttrs.td - Attributes of the repo dialect -------*- tablegen -*-===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef REPO_DIALECT_REPO_IR_REPOATTRS_TD
+#define REPO_DIALECT_REPO_IR_REPOATTRS_TD
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "repo/Dialect/Repo/IR/RepoDialect.td"
+
+//===----------------------------------------------------------------------===//
+// Rules that turn theta into frequencies
+//===----------------------------------------------------------------------===//
+
+/// A double that prints with as many digits as it takes to read it back.
+class Repo_DoubleParam<string default = "">
+    : AttrOrTypeParameter<"::mlir::repo::Real", "", "double"> {
+  let printer = "$_printer << ::mlir::repo::Real($_self)";
+  let defaultValue = default;
+}
+
+def Repo_RopeScalingInterface : AttrInterface<"RopeScalingInterface"> {
+  let cppNamespace = "::mlir::repo";
+  let description = [{
+    A constant rule that changes the frequencies of a rotary embedding, and the
+    factor on its cosines and sines. Rules whose frequencies depend on the length
+    of the sequence (dynamic NTK, longrope) have no attribute on purpose: they make
+    a cache of rotated keys wrong.
+  }];
+  let methods = [
+    InterfaceMethod<"Rescales `omega` (`omega[f] = theta^(-2f/dim)`) in place.",
+      "void", "scaleFrequencies",
+      (ins "double":$theta, "::llvm::MutableArrayRef<double>":$omega)>,
+    InterfaceMethod<"The factor on cosines and sines.", "double", "getMagnitude",
+      (ins)>
+  ];
+}
+
+class Repo_RopeScaling<string name, string mnemonic_>
+    : AttrDef<Repo_Dialect, name, [DeclareAttrInterfaceMethods<Repo_RopeScalingInterface>]> {
+  let mnemonic = mnemonic_;
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def Repo_LinearScalingAttr : Repo_RopeScaling<"LinearScaling", "linear"> {
+  let summary = "position interpolation: omega / factor";
+  let parameters = (ins Repo_DoubleParam<>:$factor);
+}
+
+def Repo_Llama3ScalingAttr : Repo_RopeScaling<"Llama3Scaling", "llama3"> {
+  let summary = "Llama 3: long wavelengths divided by the factor, short ones kept";
+  let description = [{
+    With wavelength `w = 2 pi / omega`: `omega / factor` for `w > original / low`,
+    `omega` for `w < original / high`, and in between
+    `(1 - s) omega / factor + s omega`, `s = (original / w - low) / (high - low)`.
+  }];
+  let parameters = (ins Repo_DoubleParam<>:$factor, Repo_DoubleParam<>:$low, Repo_DoubleParam<>:$high,
+                        "int64_t":$original);
+}
+
+def Repo_YarnScalingAttr : Repo_RopeScaling<"YarnScaling", "yarn"> {
+  let summary = "YaRN: a ramp over the channels between omega / factor and omega";
+  let description = [{
+    `omega' = omega / factor * (1 - gamma) + omega * gamma`, `gamma = 1 - ramp`, the
+    ramp going linearly from 0 at channel `c(beta_fast)` to 1 at `c(beta_slow)`, where
+    `c(r) = dim ln(original / (2 pi r)) / (2 ln theta)` (rounded outwards unless
+    `truncate = false`). Cosine and sine are multiplied by `attention_factor`, by default
+    `0.1 ln(factor) + 1`.
+  }];
+  let parameters = (ins Repo_DoubleParam<>:$factor, "int64_t":$original,
+    Repo_DoubleParam<"::mlir::repo::Real(32.0)">:$beta_fast,
+    Repo_DoubleParam<"::mlir::repo::Real(1.0)">:$beta_slow,
+    Repo_DoubleParam<"::mlir::repo::Real(0.0)">:$attention_factor,
+    DefaultValuedParameter<"bool", "true">:$truncate);
+}
+
+//===----------------------------------------------------------------------===//
+// #repo.rope
+//===----------------------------------------------------------------------===//
+
+def Repo_PairLayout : I32EnumAttr<"PairLayout", "which channels form a pair", [
+    I32EnumAttrCase<"half", 0>, I32EnumAttrCase<"interleaved", 1>]> {
+  let cppNamespace = "::mlir::repo";
+  let genSpecializedAttr = 0;
+}
+def Repo_PairLayoutParam : EnumParameter<Repo_PairLayout> {
+  let defaultValue = "::mlir::repo::PairLayout::half";
+}
+
+def Repo_RopeAttr : AttrDef<Repo_Dialect, "Rope"> {
+  let mnemonic = "rope";
+  let summary = "a constant rotary rule: frequencies, paired channels, magnitude";
+  let description = [{
+    Channel pair `f` in `0 .. dim/2 - 1` turns by `z * omega[f]`, where
+    `omega[f] = theta^(-2f/dim)`, rescaled by `scaling`. Pair `f` holds channels
+    `(f, f + dim/2)` in layout `half` and `(2f, 2f + 1)` in layout `interleaved`.
+    Channels past `dim` are left alone. All of it is computed in double precision in
+    one place, `RopeAttr::getFrequencies`.
+
+    Examples:
+
+    ```mlir
+    #olmo2 = #repo.rope<theta = 5.0e+05, dim = 128>
+    #gptj = #repo.rope<theta = 1.0e+04, dim = 64, layout = interleaved>
+    #long = #repo.rope<theta = 5.0e+05, dim = 128, scaling = #repo.yarn<factor = 2.0, original = 4096>>
+    ```
+  }];
+  let parameters = (ins Repo_DoubleParam<>:$theta, "int64_t":$dim,
+    Repo_PairLayoutParam:$layout,
+    OptionalParameter<"::mlir::repo::RopeScalingInterface">:$scaling);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The dim/2 frequencies, after scaling.
+    SmallVector<double> getFrequencies() const;
+    /// The factor on cosines and sines.
+    double getMagnitude() const;
+    /// The two channels of pair `f`.
+    std::pair<int64_t, int64_t> getPair(int64_t f) const;
+  }];
+}
+
+#endif // REPO_DIALECT_REPO_IR_REPOATTRS_TD

@@ -1,0 +1,194 @@
+//===- RepoAttrs.cpp - Rotary rules and their frequencies -----------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The one place where theta becomes frequencies. Everything is double precision;
+// the rules follow the rope_utils of Hugging Face transformers, whose config keys
+// they are named after.
+//
+//===----------------------------------------------------------------------===//
+
+#include "repo/Dialect/Repo/IR/Repo.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/MathExtras.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace mlir::repo;
+
+#include "repo/Dialect/Repo/IR/RepoEnums.cpp.inc"
+
+#include "repo/Dialect/Repo/IR/RepoAttrInterfaces.cpp.inc"
+
+FailureOr<Real> FieldParser<Real>::parse(AsmParser &parser) {
+  double value;
+  if (failed(parser.parseFloat(value)))
+    return failure();
+  return Real(value);
+}
+
+AsmPrinter &mlir::repo::operator<<(AsmPrinter &printer, Real real) {
+  SmallString<24> text;
+  APFloat(double(real)).toString(text, /*FormatPrecision=*/0,
+                                 /*FormatMaxPadding=*/0);
+  return printer << text;
+}
+
+#define GET_ATTRDEF_CLASSES
+#include "repo/Dialect/Repo/IR/RepoAttrs.cpp.inc"
+
+void RepoDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "repo/Dialect/Repo/IR/RepoAttrs.cpp.inc"
+      >();
+}
+
+static constexpr double twoPi = 2.0 * llvm::numbers::pi;
+
+static LogicalResult
+verifyPositive(function_ref<InFlightDiagnostic()> emitError, StringRef name,
+               double value) {
+  if (std::isfinite(value) && value > 0)
+    return success();
+  return emitError() << "expected `" << name << "` to be positive, got " << value;
+}
+
+//===----------------------------------------------------------------------===//
+// LinearScalingAttr
+//===----------------------------------------------------------------------===//
+
+void LinearScalingAttr::scaleFrequencies(double,
+                                         MutableArrayRef<double> omega) const {
+  for (double &w : omega)
+    w /= getFactor();
+}
+
+double LinearScalingAttr::getMagnitude() const { return 1.0; }
+
+LogicalResult
+LinearScalingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                          Real factor) {
+  return verifyPositive(emitError, "factor", factor);
+}
+
+//===----------------------------------------------------------------------===//
+// Llama3ScalingAttr
+//===----------------------------------------------------------------------===//
+
+void Llama3ScalingAttr::scaleFrequencies(double,
+                                         MutableArrayRef<double> omega) const {
+  for (double &w : omega) {
+    double turns = getOriginal() * w / twoPi;
+    if (turns < getLow()) {
+      w /= getFactor();
+    } else if (turns <= getHigh()) {
+      double smooth = (turns - getLow()) / (getHigh() - getLow());
+      w = (1.0 - smooth) * w / getFactor() + smooth * w;
+    }
+  }
+}
+
+double Llama3ScalingAttr::getMagnitude() const { return 1.0; }
+
+LogicalResult
+Llama3ScalingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                          Real factor, Real low, Real high,
+                          int64_t original) {
+  if (failed(verifyPositive(emitError, "factor", factor)) ||
+      failed(verifyPositive(emitError, "low", low)) ||
+      failed(verifyPositive(emitError, "original", original)))
+    return failure();
+  if (!(low < high))
+    return emitError() << "expected `low` < `high`, got " << low << " and "
+                       << high;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// YarnScalingAttr
+//===----------------------------------------------------------------------===//
+
+void YarnScalingAttr::scaleFrequencies(double theta,
+                                       MutableArrayRef<double> omega) const {
+  double dim = 2.0 * omega.size();
+  // The channel that makes `turns` turns over the original context.
+  auto channel = [&](double turns) {
+    return dim * std::log(getOriginal() / (turns * twoPi)) /
+           (2.0 * std::log(theta));
+  };
+  double low = channel(getBetaFast()), high = channel(getBetaSlow());
+  if (getTruncate()) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, dim - 1.0);
+  if (low == high)
+    high += 0.001;
+  for (auto [f, w] : llvm::enumerate(omega)) {
+    double ramp = std::clamp((f - low) / (high - low), 0.0, 1.0);
+    w = w / getFactor() * ramp + w * (1.0 - ramp);
+  }
+}
+
+double YarnScalingAttr::getMagnitude() const {
+  if (getAttentionFactor() > 0.0)
+    return getAttentionFactor();
+  return getFactor() <= 1.0 ? 1.0 : 0.1 * std::log(getFactor()) + 1.0;
+}
+
+LogicalResult
+YarnScalingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                        Real factor, int64_t original, Real betaFast,
+                        Real betaSlow, Real attentionFactor, bool) {
+  if (failed(verifyPositive(emitError, "factor", factor)) ||
+      failed(verifyPositive(emitError, "original", original)) ||
+      failed(verifyPositive(emitError, "beta_fast", betaFast)) ||
+      failed(verifyPositive(emitError, "beta_slow", betaSlow)))
+    return failure();
+  if (!std::isfinite(attentionFactor) || attentionFactor < 0.0)
+    return emitError() << "expected `attention_factor` not to be negative, got "
+                       << attentionFactor;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// RopeAttr
+//===----------------------------------------------------------------------===//
+
+SmallVector<double> RopeAttr::getFrequencies() const {
+  SmallVector<double> omega(getDim() / 2);
+  for (auto [f, w] : llvm::enumerate(omega))
+    w = std::pow(getTheta(), -2.0 * f / getDim());
+  if (RopeScalingInterface scaling = getScaling())
+    scaling.scaleFrequencies(getTheta(), omega);
+  return omega;
+}
+
+double RopeAttr::getMagnitude() const {
+  RopeScalingInterface scaling = getScaling();
+  return scaling ? scaling.getMagnitude() : 1.0;
+}
+
+std::pair<int64_t, int64_t> RopeAttr::getPair(int64_t f) const {
+  if (getLayout() == PairLayout::interleaved)
+    return {2 * f, 2 * f + 1};
+  return {f, f + getDim() / 2};
+}
+
+LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                               Real theta, int64_t dim, PairLayout,
+                               RopeScalingInterface) {
+  if (failed(verifyPositive(emitError, "theta", theta)))
+    return failure();
+  if (dim <= 0 || dim % 2 != 0)
+    return emitError() << "expected `dim` to be positive and even, got " << dim;
+  return success();
+}

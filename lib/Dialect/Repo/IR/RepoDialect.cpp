@@ -1,0 +1,60 @@
+//===- RepoDialect.cpp - Registration and dialect-wide rules --------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "repo/Dialect/Repo/IR/Repo.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace mlir::repo;
+
+#include "repo/Dialect/Repo/IR/RepoDialect.cpp.inc"
+
+void RepoDialect::initialize() {
+  registerAttributes();
+  addOperations<
+#define GET_OP_LIST
+#include "repo/Dialect/Repo/IR/RepoOps.cpp.inc"
+      >();
+}
+
+LogicalResult RepoDialect::verifyOperationAttribute(Operation *op,
+                                                    NamedAttribute attr) {
+  return op->emitOpError("unknown attribute `") << attr.getName() << "`";
+}
+
+/// The attributes an argument of a function may carry:
+///   repo.constant           a weight, the same at every call;
+///   repo.name = "q"         the name of the tensor in files and headers;
+///   repo.inout = 1 : index  the buffer of this argument also holds result 1.
+LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
+                                                    unsigned argIndex,
+                                                    NamedAttribute attr) {
+  StringRef name = attr.getName().strref();
+  auto function = dyn_cast<FunctionOpInterface>(op);
+  if (!function)
+    return op->emitOpError("`") << name << "` belongs on a function argument";
+  if (name == "repo.constant")
+    return isa<UnitAttr>(attr.getValue())
+               ? success()
+               : op->emitOpError("expected `repo.constant` to be a unit attribute");
+  if (name == "repo.name")
+    return isa<StringAttr>(attr.getValue())
+               ? success()
+               : op->emitOpError("expected `repo.name` to be a string");
+  if (name == "repo.inout") {
+    auto result = dyn_cast<IntegerAttr>(attr.getValue());
+    if (!result || result.getInt() < 0)
+      return op->emitOpError("expected `repo.inout` to be the number of a result");
+    return success();
+  }
+  return op->emitOpError("unknown argument attribute `") << name << "`";
+}

@@ -1,0 +1,17 @@
+//===- InitAll.cpp - Register everything of the project -------------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "repo/InitAll.h"
+#include "mlir/IR/DialectRegistry.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
+
+void mlir::repo::registerAllDialects(DialectRegistry &registry) {
+  registry.insert<RepoDialect>();
+}
+
+void mlir::repo::registerAllPasses() {}
