@@ -6,15 +6,15 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// The one place where theta becomes frequencies. Everything is double precision;
-// the rules follow the rope_utils of Hugging Face transformers, whose config keys
-// they are named after.
+// The one place where theta becomes frequencies. Everything is double
+// precision; the rules follow the rope_utils of Hugging Face transformers,
+// whose config keys they are named after.
 //
 //===----------------------------------------------------------------------===//
 
-#include "repo/Dialect/Repo/IR/Repo.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
 #include <cmath>
@@ -35,8 +35,9 @@ FailureOr<Real> FieldParser<Real>::parse(AsmParser &parser) {
 
 AsmPrinter &mlir::repo::operator<<(AsmPrinter &printer, Real real) {
   SmallString<24> text;
-  APFloat(double(real)).toString(text, /*FormatPrecision=*/0,
-                                 /*FormatMaxPadding=*/0);
+  APFloat(double(real))
+      .toString(text, /*FormatPrecision=*/0,
+                /*FormatMaxPadding=*/0);
   return printer << text;
 }
 
@@ -57,7 +58,8 @@ verifyPositive(function_ref<InFlightDiagnostic()> emitError, StringRef name,
                double value) {
   if (std::isfinite(value) && value > 0)
     return success();
-  return emitError() << "expected `" << name << "` to be positive, got " << value;
+  return emitError() << "expected `" << name << "` to be positive, got "
+                     << value;
 }
 
 //===----------------------------------------------------------------------===//
@@ -99,8 +101,7 @@ double Llama3ScalingAttr::getMagnitude() const { return 1.0; }
 
 LogicalResult
 Llama3ScalingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                          Real factor, Real low, Real high,
-                          int64_t original) {
+                          Real factor, Real low, Real high, int64_t original) {
   if (failed(verifyPositive(emitError, "factor", factor)) ||
       failed(verifyPositive(emitError, "low", low)) ||
       failed(verifyPositive(emitError, "original", original)))

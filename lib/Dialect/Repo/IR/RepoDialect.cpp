@@ -6,11 +6,13 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "repo/Dialect/Repo/IR/Repo.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -18,8 +20,22 @@ using namespace mlir::repo;
 
 #include "repo/Dialect/Repo/IR/RepoDialect.cpp.inc"
 
+namespace {
+/// Prints rotary rules as aliases, once above the module.
+struct RepoAsmInterface : OpAsmDialectInterface {
+  using OpAsmDialectInterface::OpAsmDialectInterface;
+  AliasResult getAlias(Attribute attr, raw_ostream &os) const override {
+    if (!isa<RopeAttr>(attr))
+      return AliasResult::NoAlias;
+    os << "rope";
+    return AliasResult::OverridableAlias;
+  }
+};
+} // namespace
+
 void RepoDialect::initialize() {
   registerAttributes();
+  addInterfaces<RepoAsmInterface>();
   addOperations<
 #define GET_OP_LIST
 #include "repo/Dialect/Repo/IR/RepoOps.cpp.inc"
@@ -45,7 +61,8 @@ LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
   if (name == "repo.constant")
     return isa<UnitAttr>(attr.getValue())
                ? success()
-               : op->emitOpError("expected `repo.constant` to be a unit attribute");
+               : op->emitOpError(
+                     "expected `repo.constant` to be a unit attribute");
   if (name == "repo.name")
     return isa<StringAttr>(attr.getValue())
                ? success()
@@ -53,7 +70,8 @@ LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
   if (name == "repo.inout") {
     auto result = dyn_cast<IntegerAttr>(attr.getValue());
     if (!result || result.getInt() < 0)
-      return op->emitOpError("expected `repo.inout` to be the number of a result");
+      return op->emitOpError(
+          "expected `repo.inout` to be the number of a result");
     return success();
   }
   return op->emitOpError("unknown argument attribute `") << name << "`";

@@ -18,7 +18,6 @@
 #include "mlir/Interfaces/IndexingMapOpInterface.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
-#include "mlir/Interfaces/TilingInterface.h"
 
 #include "repo/Dialect/Repo/IR/RepoDialect.h.inc"
 #include "repo/Dialect/Repo/IR/RepoEnums.h.inc"
@@ -43,8 +42,7 @@ private:
 AsmPrinter &operator<<(AsmPrinter &printer, Real real);
 } // namespace repo
 
-template <>
-struct FieldParser<repo::Real> {
+template <> struct FieldParser<repo::Real> {
   static FailureOr<repo::Real> parse(AsmParser &parser);
 };
 } // namespace mlir

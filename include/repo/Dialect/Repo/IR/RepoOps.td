@@ -23,7 +23,6 @@ include "mlir/Interfaces/DestinationStyleOpInterface.td"
 include "mlir/Interfaces/IndexingMapOpInterface.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
-include "mlir/Interfaces/TilingInterface.td"
 
 //===----------------------------------------------------------------------===//
 // Types
@@ -73,14 +72,14 @@ class Repo_Op<string mnemonic, list<Trait> traits = []>
 /// An op that returns a value computed from its operands alone.
 class Repo_ValueOp<string mnemonic, list<Trait> traits = []>
     : Repo_Op<mnemonic, !listconcat(traits, [Pure,
-        DeclareOpInterfaceMethods<InferTypeOpInterface>,
-        DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface>])>;
+        InferTypeOpAdaptor,
+        DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>])>;
 
 /// An op in destination style, on tensors or on buffers.
 class Repo_DestinationOp<string mnemonic, list<Trait> traits = []>
     : Repo_Op<mnemonic, !listconcat(traits, [
         DestinationStyleOpInterface, AttrSizedOperandSegments,
-        DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface>,
+        DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>,
         DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
         DeclareOpInterfaceMethods<ConditionallySpeculatable>])>;
 
@@ -88,9 +87,7 @@ class Repo_DestinationOp<string mnemonic, list<Trait> traits = []>
 // Positions
 //===----------------------------------------------------------------------===//
 
-def Repo_AssignPositionsOp : Repo_ValueOp<"assign_positions", [
-    DeclareOpInterfaceMethods<TilingInterface, ["getResultTilePosition",
-      "generateResultTileValue"]>]> {
+def Repo_AssignPositionsOp : Repo_ValueOp<"assign_positions"> {
   let summary = "positions from hidden states by the gated map f_phi of RePo";
   let description = [{
     Assigns every token, in every head, a real position:
@@ -129,9 +126,7 @@ def Repo_AssignPositionsOp : Repo_ValueOp<"assign_positions", [
   }];
 }
 
-def Repo_LinearPositionsOp : Repo_ValueOp<"linear_positions", [
-    DeclareOpInterfaceMethods<TilingInterface, ["getResultTilePosition",
-      "generateResultTileValue"]>]> {
+def Repo_LinearPositionsOp : Repo_ValueOp<"linear_positions"> {
   let summary = "positions from hidden states by a linear map";
   let description = [{
     `z[b, h, n] = sum_d hidden[b, n, d] * heads[h, d]`: like `repo.assign_positions`
@@ -163,7 +158,7 @@ def Repo_LinearPositionsOp : Repo_ValueOp<"linear_positions", [
 
 def Repo_IndexPositionsOp : Op<Repo_Dialect, "index_positions", [Pure,
     AttrSizedOperandSegments,
-    DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface>]> {
+    DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>]> {
   let summary = "integer positions: offset, offset + 1, ...";
   let description = [{
     `z[b, h, n] = offset[b] + n`: the positions of an ordinary rotary embedding. The
@@ -220,16 +215,13 @@ def Repo_BlendPositionsOp : Repo_ValueOp<"blend_positions"> {
   let assemblyFormat = [{
     $positions `,` $index attr-dict `:` functional-type(operands, results)
   }];
-  let hasFolder = 1;
 }
 
 //===----------------------------------------------------------------------===//
 // Rotation
 //===----------------------------------------------------------------------===//
 
-def Repo_RotateOp : Repo_ValueOp<"rotate", [
-    DeclareOpInterfaceMethods<TilingInterface, ["getResultTilePosition",
-      "generateResultTileValue", "getIterationDomainTileFromResultTile"]>]> {
+def Repo_RotateOp : Repo_ValueOp<"rotate"> {
   let summary = "rotary embedding by real positions";
   let description = [{
     Turns every channel pair `(x1, x2)` of `input` by the angle
@@ -277,8 +269,6 @@ def Repo_RotateOp : Repo_ValueOp<"rotate", [
     $input `by` `(` $positions `)` (`omega` `(` $omega^ `)`)? attr-dict
     `:` functional-type(operands, results)
   }];
-  let hasFolder = 1;
-  let hasCanonicalizer = 1;
   let extraClassDeclaration = baseClassDeclaration # [{
     /// The position of iteration dimension `dim` (0 b, 1 h, 2 n, 3 d) in the input.
     int64_t getInputDim(unsigned dim);
@@ -290,9 +280,7 @@ def Repo_RotateOp : Repo_ValueOp<"rotate", [
 // Attention
 //===----------------------------------------------------------------------===//
 
-def Repo_AttentionOp : Repo_DestinationOp<"attention", [
-    DeclareOpInterfaceMethods<TilingInterface, ["getResultTilePosition",
-      "generateResultTileValue", "getIterationDomainTileFromResultTile"]>]> {
+def Repo_AttentionOp : Repo_DestinationOp<"attention"> {
   let summary = "softmax attention over keys, rotated by real positions";
   let description = [{
     With `p = offset[b] + n` the index of query `n` among the keys, and K' = K head
@@ -379,7 +367,6 @@ def Repo_AttentionOp : Repo_DestinationOp<"attention", [
     (`lengths` `(` $lengths^ `)`)? (`offset` `(` $offset^ `)`)?
     `into` $outputs attr-dict `:` functional-type(operands, results)
   }];
-  let hasCanonicalizer = 1;
   let extraClassDeclaration = baseClassDeclaration # [{
     /// The iteration dimensions.
     enum Dim : unsigned { B, H, N, M, D, E };
@@ -553,7 +540,6 @@ def Repo_CacheAppendOp : Repo_DestinationOp<"cache_append"> {
     `at` `(` $at `)` (`table` `(` $table^ `)`)? `into` $key_cache `,` $value_cache
     attr-dict `:` functional-type(operands, results)
   }];
-  let hasCanonicalizer = 1;
   let extraClassDeclaration = baseClassDeclaration # [{
     /// The iteration dimensions.
     enum Dim : unsigned { B, H, N, D, E };
@@ -568,7 +554,7 @@ def Repo_CacheAppendOp : Repo_DestinationOp<"cache_append"> {
 }
 
 def Repo_CacheViewOp : Op<Repo_Dialect, "cache_view", [Pure,
-    DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface>]> {
+    DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>]> {
   let summary = "a paged cache as one tensor";
   let description = [{
     `result[b, h, r, :] = pages[table[b, r / S], h, r mod S, :]` for `r < lengths[b]`; rows
