@@ -9,9 +9,10 @@
 #include "repo/InitAll.h"
 #include "mlir/IR/DialectRegistry.h"
 #include "repo/Dialect/Repo/IR/Repo.h"
+#include "repo/Dialect/Repo/Transforms/Passes.h"
 
 void mlir::repo::registerAllDialects(DialectRegistry &registry) {
   registry.insert<RepoDialect>();
 }
 
-void mlir::repo::registerAllPasses() {}
+void mlir::repo::registerAllPasses() { registerRepoTransformsPasses(); }

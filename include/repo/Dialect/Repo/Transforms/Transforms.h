@@ -1,0 +1,60 @@
+//===- Transforms.h - Transformations of repo ops ---------------*- C++ -*-===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The work behind the passes, as functions. Decompositions return the values
+// that stand for the op's results and leave the op in place; they fail, with
+// nothing built, on ops that work on buffers.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef REPO_DIALECT_REPO_TRANSFORMS_TRANSFORMS_H
+#define REPO_DIALECT_REPO_TRANSFORMS_TRANSFORMS_H
+
+#include "mlir/IR/PatternMatch.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
+
+namespace mlir {
+namespace repo {
+
+//===----------------------------------------------------------------------===//
+// Decomposition to linalg
+//===----------------------------------------------------------------------===//
+
+FailureOr<SmallVector<Value>> decomposeAssignPositions(OpBuilder &builder,
+                                                       AssignPositionsOp op);
+FailureOr<SmallVector<Value>> decomposeLinearPositions(OpBuilder &builder,
+                                                       LinearPositionsOp op);
+FailureOr<SmallVector<Value>> decomposeIndexPositions(OpBuilder &builder,
+                                                      IndexPositionsOp op);
+FailureOr<SmallVector<Value>> decomposeBlendPositions(OpBuilder &builder,
+                                                      BlendPositionsOp op);
+FailureOr<SmallVector<Value>> decomposeRotate(OpBuilder &builder, RotateOp op);
+FailureOr<SmallVector<Value>> decomposeAttention(OpBuilder &builder,
+                                                 AttentionOp op);
+/// Unlike the others this one is on the fast path too: it bufferizes in place
+/// (see the file) and every op in it vectorises.
+FailureOr<SmallVector<Value>> decomposeOnlineAttention(OpBuilder &builder,
+                                                       OnlineAttentionOp op);
+FailureOr<SmallVector<Value>> decomposeCacheAppend(OpBuilder &builder,
+                                                   CacheAppendOp op);
+FailureOr<SmallVector<Value>> decomposeCacheView(OpBuilder &builder,
+                                                 CacheViewOp op);
+
+/// The same as patterns, one group of ops each.
+void populateDecomposePositionsPatterns(RewritePatternSet &patterns);
+void populateDecomposeRotatePatterns(RewritePatternSet &patterns);
+void populateDecomposeAttentionPatterns(RewritePatternSet &patterns);
+void populateDecomposeOnlineAttentionPatterns(RewritePatternSet &patterns);
+void populateDecomposeCachePatterns(RewritePatternSet &patterns);
+/// All of them.
+void populateDecomposePatterns(RewritePatternSet &patterns);
+
+} // namespace repo
+} // namespace mlir
+
+#endif // REPO_DIALECT_REPO_TRANSFORMS_TRANSFORMS_H

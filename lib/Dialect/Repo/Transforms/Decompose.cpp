@@ -1,0 +1,93 @@
+//===- Decompose.cpp - Repo ops in terms of upstream dialects ------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
+#include "mlir/Transforms/WalkPatternRewriteDriver.h"
+#include "repo/Dialect/Repo/Transforms/Passes.h"
+#include "repo/Dialect/Repo/Transforms/Transforms.h"
+
+namespace mlir {
+namespace repo {
+#define GEN_PASS_DEF_REPODECOMPOSE
+#include "repo/Dialect/Repo/Transforms/Passes.h.inc"
+} // namespace repo
+} // namespace mlir
+
+using namespace mlir;
+using namespace mlir::repo;
+
+void mlir::repo::populateDecomposePatterns(RewritePatternSet &patterns) {
+  populateDecomposePositionsPatterns(patterns);
+  populateDecomposeRotatePatterns(patterns);
+  populateDecomposeAttentionPatterns(patterns);
+  populateDecomposeOnlineAttentionPatterns(patterns);
+  populateDecomposeCachePatterns(patterns);
+}
+
+static SmallVector<NamedAttribute> withoutRepo(DictionaryAttr attributes) {
+  SmallVector<NamedAttribute> kept;
+  for (NamedAttribute attribute : attributes)
+    if (!isa_and_nonnull<RepoDialect>(attribute.getNameDialect()))
+      kept.push_back(attribute);
+  return kept;
+}
+
+/// Removes the attributes of the dialect from an op, its arguments and results.
+static void dropAttributes(Operation *op) {
+  op->setDiscardableAttrs(withoutRepo(op->getDiscardableAttrDictionary()));
+  auto function = dyn_cast<FunctionOpInterface>(op);
+  if (!function)
+    return;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i)
+    if (DictionaryAttr attributes = function.getArgAttrDict(i))
+      function.setArgAttrs(i, withoutRepo(attributes));
+  for (unsigned i = 0; i < function.getNumResults(); ++i)
+    if (DictionaryAttr attributes = function.getResultAttrDict(i))
+      function.setResultAttrs(i, withoutRepo(attributes));
+}
+
+namespace {
+struct RepoDecompose : repo::impl::RepoDecomposeBase<RepoDecompose> {
+  using RepoDecomposeBase::RepoDecomposeBase;
+
+  void runOnOperation() override {
+    auto count = [&] {
+      int64_t ops = 0;
+      getOperation().walk([&](Operation *op) {
+        ops += isa_and_nonnull<RepoDialect>(op->getDialect());
+      });
+      return ops;
+    };
+    int64_t before = count();
+    RewritePatternSet patterns(&getContext());
+    populateDecomposePatterns(patterns);
+    walkAndApplyPatterns(getOperation(), std::move(patterns));
+    numDecomposed += before - count();
+
+    // Every op has a pattern, which fails on buffers alone.
+    WalkResult left = getOperation().walk([](Operation *op) {
+      if (!isa_and_nonnull<RepoDialect>(op->getDialect()))
+        return WalkResult::advance();
+      op->emitOpError("expected tensors, got buffers: decompose before "
+                      "bufferization");
+      return WalkResult::interrupt();
+    });
+    if (left.wasInterrupted())
+      return signalPassFailure();
+    if (!keepAttributes)
+      getOperation().walk(dropAttributes);
+  }
+};
+} // namespace
