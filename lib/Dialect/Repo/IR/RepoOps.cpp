@@ -267,9 +267,10 @@ static LogicalResult verifyLayout(Operation *op, AffineMap map, StringRef name,
          << numDims << ", got " << AffineMapAttr::get(map);
 }
 
+/// The layouts are over the first `numDims` iteration dimensions.
 template <typename OpTy>
 static LogicalResult
-verifyLayouts(OpTy op,
+verifyLayouts(OpTy op, unsigned numDims,
               ArrayRef<std::pair<StringRef, SmallVector<unsigned>>> expected) {
   if (!op.getLayouts())
     return success();
@@ -279,7 +280,7 @@ verifyLayouts(OpTy op,
   for (auto [index, entry] : llvm::enumerate(expected))
     if (failed(verifyLayout(
             op, cast<AffineMapAttr>((*op.getLayouts())[index]).getValue(),
-            entry.first, OpTy::getDimNames().size(), entry.second)))
+            entry.first, numDims, entry.second)))
       return failure();
   return success();
 }
@@ -687,10 +688,11 @@ LogicalResult AttentionOp::verify() {
   if (getOutputs().empty() || getOutputs().size() > 2)
     return emitOpError("expected one or two outputs, got ")
            << getOutputs().size();
-  if (failed(verifyLayouts(*this, {{"query", {B, H, N, D}},
-                                   {"key", {B, H, M, D}},
-                                   {"value", {B, H, M, E}},
-                                   {"output", {B, H, N, E}}})))
+  if (failed(verifyLayouts(*this, 6,
+                           {{"query", {B, H, N, D}},
+                            {"key", {B, H, M, D}},
+                            {"value", {B, H, M, E}},
+                            {"output", {B, H, N, E}}})))
     return failure();
   for (auto [name, operand] : {std::pair<StringRef, Value>("query", getQuery()),
                                {"key", getKey()},
@@ -849,10 +851,11 @@ ArrayAttr OnlineAttentionOp::getIndexingMaps() {
 }
 
 LogicalResult OnlineAttentionOp::verify() {
-  if (failed(verifyLayouts(*this, {{"query", {N, D}},
-                                   {"key", {M, D}},
-                                   {"value", {M, E}},
-                                   {"accumulator", {N, E}}})))
+  if (failed(verifyLayouts(*this, 4,
+                           {{"query", {N, D}},
+                            {"key", {M, D}},
+                            {"value", {M, E}},
+                            {"accumulator", {N, E}}})))
     return failure();
   if (getBand() && !getOffset())
     return emitOpError("expected `offset` beside `band`");
@@ -943,7 +946,7 @@ ArrayAttr CacheAppendOp::getIndexingMaps() {
 }
 
 LogicalResult CacheAppendOp::verify() {
-  if (failed(verifyLayouts(*this,
+  if (failed(verifyLayouts(*this, 5,
                            {{"key", {B, H, N, D}}, {"value", {B, H, N, E}}})))
     return failure();
   SmallVector<StringRef> names = {"key", "value"};

@@ -264,16 +264,17 @@ FailureOr<SmallVector<Value>> mlir::repo::decomposeCacheView(OpBuilder &builder,
                            })
                     .getResult(0);
               };
-              Value row = s.index(R), size = s.integer(pageSize);
+              // linalg.index stands directly in the body.
+              Value batch = s.index(B), head = s.index(H), row = s.index(R),
+                    channel = s.index(D), size = s.integer(pageSize);
               // Entries of the table past the length are not looked at.
               return otherwiseZero(less(row, toIndex(in[0])), [&] {
                 Value entry =
                     arith::DivUIOp::create(s.builder, s.loc, row, size);
                 Value inPage =
                     arith::RemUIOp::create(s.builder, s.loc, row, size);
-                Value page = toIndex(
-                    tensor::ExtractOp::create(s.builder, s.loc, op.getTable(),
-                                              ValueRange{s.index(B), entry}));
+                Value page = toIndex(tensor::ExtractOp::create(
+                    s.builder, s.loc, op.getTable(), ValueRange{batch, entry}));
                 // A negative page is a huge unsigned one.
                 Value exists = arith::CmpIOp::create(s.builder, s.loc,
                                                      arith::CmpIPredicate::ult,
@@ -281,7 +282,7 @@ FailureOr<SmallVector<Value>> mlir::repo::decomposeCacheView(OpBuilder &builder,
                 return otherwiseZero(exists, [&]() -> Value {
                   return tensor::ExtractOp::create(
                       s.builder, s.loc, op.getPages(),
-                      ValueRange{page, s.index(H), inPage, s.index(D)});
+                      ValueRange{page, head, inPage, channel});
                 });
               });
             })
