@@ -1,0 +1,113 @@
+/*===- limits.c - What the machine can do at most -----------------------------===
+ *
+ * Part of the RePo compiler, under the Apache License v2.0 with LLVM
+ * Exceptions. See LICENSE for license information.
+ * SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+ *
+ *===----------------------------------------------------------------------===
+ *
+ * The denominators of every benchmark: fused multiply-adds per second in
+ * registers, bf16 products per second of the matrix unit, and bytes per second
+ * read from memory. Each measures one thread; limits.py runs one per core.
+ */
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec + 1e-9 * t.tv_nsec;
+}
+
+#define TWELVE(F)                                                              \
+  F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
+
+/* Twelve independent chains hide the latency of a multiply-add on every core
+ * with two units of latency at most 6. */
+#define FMA_LOOP(NAME, TARGET, TYPE, LANES, SET)                               \
+  __attribute__((target(TARGET))) double NAME(long iterations) {               \
+    TYPE acc[12], b = SET(0.999f), c = SET(1e-3f);                             \
+    for (int i = 0; i < 12; ++i)                                               \
+      acc[i] = SET(1.0f);                                                      \
+    TYPE a0 = acc[0], a1 = acc[1], a2 = acc[2], a3 = acc[3], a4 = acc[4],      \
+         a5 = acc[5], a6 = acc[6], a7 = acc[7], a8 = acc[8], a9 = acc[9],      \
+         a10 = acc[10], a11 = acc[11];                                         \
+    double start = now();                                                      \
+    for (long i = 0; i < iterations; ++i) {                                    \
+      TWELVE(FMA_STEP)                                                         \
+    }                                                                          \
+    return iterations * 12.0 * LANES * 2 / (now() - start);                    \
+  }
+#define FMA_STEP(K)                                                            \
+  __asm__ volatile("vfmadd213ps %1,%2,%0" : "+v"(a##K) : "v"(b), "v"(c));
+
+/** Operations per second of 8-lane f32 multiply-adds (2 per lane). */
+FMA_LOOP(repo_limit_fma8, "avx2,fma", __m256, 8, _mm256_set1_ps)
+/** The same with 16 lanes. */
+FMA_LOOP(repo_limit_fma16, "avx512f", __m512, 16, _mm512_set1_ps)
+
+/** Bytes per second read from `bytes` at `data`, in four streams. */
+__attribute__((target("avx2"))) double repo_limit_read(const float *data,
+                                                       size_t bytes) {
+  size_t quarter = bytes / sizeof(float) / 4;
+  __m256 sum[8];
+  for (int i = 0; i < 8; ++i)
+    sum[i] = _mm256_setzero_ps();
+  double start = now();
+  for (size_t i = 0; i + 16 <= quarter; i += 16)
+    for (int s = 0; s < 4; ++s) {
+      const float *p = data + s * quarter + i;
+      _mm_prefetch((const char *)(p + 256), _MM_HINT_T0);
+      sum[2 * s] = _mm256_add_ps(sum[2 * s], _mm256_loadu_ps(p));
+      sum[2 * s + 1] = _mm256_add_ps(sum[2 * s + 1], _mm256_loadu_ps(p + 8));
+    }
+  double seconds = now() - start;
+  for (int i = 1; i < 8; ++i)
+    sum[0] = _mm256_add_ps(sum[0], sum[i]);
+  volatile float sink = sum[0][0];
+  (void)sink;
+  return bytes / seconds;
+}
+
+struct tile_config {
+  uint8_t palette, start_row, reserved[14];
+  uint16_t bytes_per_row[16];
+  uint8_t rows[16];
+} __attribute__((packed));
+
+/** Operations per second of bf16 tile products, 0 where the matrix unit cannot
+ * be had. */
+__attribute__((target("amx-tile,amx-bf16"))) double
+repo_limit_amx(long iterations) {
+  static char data[4096] __attribute__((aligned(64)));
+  struct tile_config config;
+  if (syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18))
+    return 0;
+  memset(&config, 0, sizeof config);
+  config.palette = 1;
+  for (int i = 0; i < 8; ++i) {
+    config.bytes_per_row[i] = 64;
+    config.rows[i] = 16;
+  }
+  _tile_loadconfig(&config);
+  _tile_loadd(4, data, 64);
+  _tile_loadd(5, data + 1024, 64);
+  _tile_loadd(6, data + 2048, 64);
+  _tile_loadd(7, data + 3072, 64);
+  double start = now();
+  for (long i = 0; i < iterations; ++i) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  double seconds = now() - start;
+  _tile_release();
+  return iterations * 4.0 * 2 * 16 * 16 * 32 / seconds;
+}

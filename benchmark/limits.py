@@ -1,0 +1,131 @@
+"""The limits of this machine, measured in the run that quotes them.
+
+FMA peak per vector width, matrix-unit peak, and read bandwidth, on one and on all
+threads. The loops are in limits.c, compiled on first use into the user's cache.
+"""
+
+import ctypes
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import threading
+
+import numpy as np
+
+_SOURCE = pathlib.Path(__file__).with_name("limits.c")
+
+
+def cpu_flags():
+    """The feature flags of the first CPU, as the kernel names them."""
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("flags"):
+            return set(line.split(":", 1)[1].split())
+    return set()
+
+
+def cpu_name():
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return "unknown"
+
+
+def _library():
+    compiler = next((c for c in ("clang-22", "clang", "gcc") if shutil.which(c)), None)
+    if compiler is None:
+        raise SystemExit("benchmark: expected clang or gcc to measure the limits, found neither")
+    text = _SOURCE.read_bytes()
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "repo-benchmark"
+    cache.mkdir(parents=True, exist_ok=True)
+    path = cache / f"limits-{hashlib.sha256(text).hexdigest()[:16]}.so"
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=cache, delete=False) as temporary:
+            pass
+        subprocess.run([compiler, "-O2", "-shared", "-fPIC", str(_SOURCE), "-o", temporary.name], check=True)
+        os.replace(temporary.name, path)
+    library = ctypes.CDLL(str(path))
+    for name in ("repo_limit_fma8", "repo_limit_fma16", "repo_limit_amx"):
+        getattr(library, name).restype = ctypes.c_double
+        getattr(library, name).argtypes = [ctypes.c_long]
+    library.repo_limit_read.restype = ctypes.c_double
+    library.repo_limit_read.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return library
+
+
+def _on_threads(threads, function, repeats):
+    """The best total rate of `function(thread)` run on that many threads at once."""
+    best = 0.0
+    for _ in range(repeats):
+        rates = [0.0] * threads
+        barrier = threading.Barrier(threads)
+
+        def work(thread):
+            barrier.wait()
+            rates[thread] = function(thread)
+
+        workers = [threading.Thread(target=work, args=(t,)) for t in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        best = max(best, min(rates) * threads)
+    return best
+
+
+class Limits:
+    """Limits measured on demand and remembered: GFLOP/s and GB/s, by thread count."""
+
+    def __init__(self, read_megabytes=512):
+        self._library = _library()
+        self._flags = cpu_flags()
+        self._values = {}
+        self._buffers = {}
+        self._read_bytes = read_megabytes << 20
+
+    @property
+    def lanes(self):
+        return 16 if "avx512f" in self._flags else 8
+
+    def fma(self, threads=1, lanes=None):
+        """Peak f32 multiply-adds, GFLOP/s."""
+        lanes = lanes or self.lanes
+        loop = getattr(self._library, f"repo_limit_fma{lanes}")
+        return self._remember(("fma", lanes, threads),
+                              lambda: _on_threads(threads, lambda _: loop(2_000_000), 20) / 1e9)
+
+    def matrix(self, threads=1):
+        """Peak bf16 products of the matrix unit, GFLOP/s; None without one."""
+        if "amx_bf16" not in self._flags:
+            return None
+        return self._remember(("amx", threads), lambda: _on_threads(
+            threads, lambda _: self._library.repo_limit_amx(400_000), 20) / 1e9)
+
+    def read(self, threads=1):
+        """Read bandwidth from memory, GB/s; each thread reads a buffer of its own."""
+        def measure(thread):
+            if thread not in self._buffers:
+                self._buffers[thread] = np.ones(self._read_bytes // 4, np.float32)
+            return self._library.repo_limit_read(self._buffers[thread].ctypes.data, self._read_bytes)
+        return self._remember(("read", threads), lambda: _on_threads(threads, measure, 6) / 1e9)
+
+    def release_buffers(self):
+        self._buffers.clear()
+
+    def _remember(self, key, measure):
+        if key not in self._values:
+            self._values[key] = measure()
+        return self._values[key]
+
+    def record(self):
+        """What was measured, for the JSON record."""
+        return {"_".join(map(str, key)): round(value, 2) for key, value in self._values.items()}
+
+
+if __name__ == "__main__":
+    limits = Limits()
+    for threads in (1, os.cpu_count()):
+        print(f"{threads} threads: FMA {limits.fma(threads):.1f} GFLOP/s, "
+              f"matrix unit {limits.matrix(threads)}, read {limits.read(threads):.1f} GB/s")

@@ -1,0 +1,82 @@
+"""What a RePo user could call instead. A peer that is not installed is None.
+
+`pip install torch onnx onnxruntime` (the CPU wheels) installs all of them.
+"""
+
+import numpy as np
+
+
+def torch_or_none():
+    try:
+        import torch
+    except ImportError:
+        return None
+    return torch
+
+
+def attention(arrays, z, dtype, threads):
+    """Causal attention of q, k, v [B, H, N, D] float32 arrays, rotated by z [B, H, N]."""
+    return {**_torch_attention(arrays, z, dtype, threads), **_onnx_attention(arrays, dtype, threads)}
+
+
+def _torch_attention(arrays, z, dtype, threads):
+    torch = torch_or_none()
+    if torch is None:
+        return {"torch SDPA": None, "torch SDPA + rotation": None}
+    kind = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[dtype]
+    q, k, v = (torch.from_numpy(x).to(kind) for x in arrays)
+    positions = torch.from_numpy(z)
+    size = q.shape[-1]
+    omega = 500000.0 ** (-torch.arange(0, size, 2, dtype=torch.float32) / size)
+    sdpa = torch.nn.functional.scaled_dot_product_attention
+
+    def rotate(x, cos, sin):
+        x1, x2 = x[..., : size // 2], x[..., size // 2:]
+        return torch.cat((x1 * cos - x2 * sin, x2 * cos + x1 * sin), -1)
+
+    @torch.inference_mode()
+    def plain():
+        torch.set_num_threads(threads)
+        return sdpa(q, k, v, is_causal=True)
+
+    @torch.inference_mode()
+    def rotated():
+        torch.set_num_threads(threads)
+        angle = positions[..., None] * omega
+        cos, sin = angle.cos().to(kind), angle.sin().to(kind)
+        return sdpa(rotate(q, cos, sin), rotate(k, cos, sin), v, is_causal=True)
+
+    return {"torch SDPA": plain, "torch SDPA + rotation": rotated}
+
+
+def _onnx_attention(arrays, dtype, threads):
+    name = "ONNX Runtime GroupQueryAttention"
+    if dtype != "f32":
+        return {}
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError:
+        return {name: None}
+    batch, heads, length, size = arrays[0].shape
+    helper, f32, i32 = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
+    node = helper.make_node(
+        "GroupQueryAttention", ["q", "k", "v", "", "", "seqlens_k", "total"], ["out", "pk", "pv"],
+        domain="com.microsoft", num_heads=heads, kv_num_heads=heads)
+    tensor = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [node], "g",
+        [tensor(n, f32, [batch, length, heads * size]) for n in "qkv"]
+        + [tensor("seqlens_k", i32, [batch]), tensor("total", i32, [1])],
+        [tensor("out", f32, [batch, length, heads * size])])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[
+        helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    feeds = {n: np.ascontiguousarray(x.transpose(0, 2, 1, 3).reshape(batch, length, heads * size))
+             for n, x in zip("qkv", arrays)}
+    feeds["seqlens_k"] = np.full(batch, length - 1, np.int32)
+    feeds["total"] = np.array([length], np.int32)
+    return {name: lambda: session.run(["out"], feeds)}

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Measures kernels beside their peers and the limits of the machine.
+
+    benchmark/run.py --suite attention [--json FILE] [--threads 1,2] [--rounds 31]
+
+Ours and the peers run interleaved in this process, and the limits are measured in the same
+run. Prints a table and writes one JSON object (docs/performance.md explains its fields).
+"""
+
+import argparse
+import importlib
+import json
+import os
+import pathlib
+import statistics
+import sys
+
+sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parent.parent / "python")]
+
+import limits as machine_limits  # noqa: E402
+import measure  # noqa: E402
+
+
+def run_case(case, rounds):
+    functions = {"ours": case.ours, **{n: f for n, f in case.peers.items() if f is not None}}
+    times = measure.interleave(functions, rounds)
+    rate = {name: case.work / statistics.median(values) for name, values in times.items()}
+    base = {"case": case.name, "dtype": case.dtype, "threads": case.threads, "unit": case.unit,
+            "ours": round(rate["ours"], 2), "limit": round(case.limit, 2),
+            "ours_over_limit": round(rate["ours"] / case.limit, 4), "rounds": len(times["ours"])}
+    for name, function in case.peers.items() or {"none": None}.items():
+        if function is None:
+            yield {**base, "peer": None, "peer_name": name, "missing": True, "ours_over_peer": None}
+            continue
+        median, (low, high) = measure.ratio_interval(times["ours"], times[name])
+        yield {**base, "peer": round(rate[name], 2), "peer_name": name,
+               "ours_over_peer": round(median, 3), "interval": [round(low, 3), round(high, 3)]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--suite", required=True,
+                        choices=sorted(p.stem for p in pathlib.Path(__file__).parent.glob("suites/[a-z]*.py")))
+    parser.add_argument("--json", help="write the record to this file")
+    parser.add_argument("--threads", default=None, help="thread counts, such as 1,2 (default: 1 and all)")
+    parser.add_argument("--rounds", type=int, default=31, help="interleaved rounds (default 31)")
+    arguments = parser.parse_args()
+
+    threads = [int(t) for t in arguments.threads.split(",")] if arguments.threads else sorted(
+        {1, len(os.sched_getaffinity(0))})
+    limits = machine_limits.Limits()
+    suite = importlib.import_module(f"suites.{arguments.suite}")
+    results = []
+    print(f"{'case':40} {'dtype':5} {'thr':>3} {'ours':>9} {'limit':>9} {'share':>6}  peer")
+    for case in suite.cases(limits, threads=threads):
+        for row in run_case(case, arguments.rounds):
+            results.append(row)
+            peer = (f"{row['peer_name']}: missing" if row.get("missing") else
+                    f"{row['peer_name']}: {row['peer']:.1f}, ours {row['ours_over_peer']:.2f}x "
+                    f"[{row['interval'][0]:.2f}, {row['interval'][1]:.2f}]")
+            print(f"{row['case']:40} {row['dtype']:5} {row['threads']:3} {row['ours']:9.1f} "
+                  f"{row['limit']:9.1f} {row['ours_over_limit']:6.1%}  {peer} ({row['unit']})", flush=True)
+    record = {"machine": {"cpu": machine_limits.cpu_name(), "flags": sorted(machine_limits.cpu_flags()),
+                          "cores": len(os.sched_getaffinity(0)), "limits": limits.record()},
+              "results": results}
+    if arguments.json:
+        pathlib.Path(arguments.json).write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""The suites of the benchmark: one module each, with a function `cases(limits)`."""
+
+import dataclasses
+from typing import Callable, Dict, Optional
+
+
+@dataclasses.dataclass
+class Case:
+    """One comparison: our kernel, its peers, and the limit both are held against."""
+
+    name: str
+    dtype: str
+    threads: int
+    work: float
+    """Useful work of one call, in units of `unit` times seconds: GFLOP or GB."""
+    unit: str
+    limit: float
+    ours: Callable[[], object]
+    peers: Dict[str, Optional[Callable[[], object]]]
+    """Peer name -> callable, or None where the peer is not installed."""
