@@ -8,11 +8,17 @@
 
 #include "repo/InitAll.h"
 #include "mlir/IR/DialectRegistry.h"
+#include "repo/Conversion/Passes.h"
 #include "repo/Dialect/Repo/IR/Repo.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
+#include "repo/Pipelines/Pipelines.h"
 
 void mlir::repo::registerAllDialects(DialectRegistry &registry) {
   registry.insert<RepoDialect>();
 }
 
-void mlir::repo::registerAllPasses() { registerRepoTransformsPasses(); }
+void mlir::repo::registerAllPasses() {
+  registerRepoConversionPasses();
+  registerRepoTransformsPasses();
+  registerPipelines();
+}

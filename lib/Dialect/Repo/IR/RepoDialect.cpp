@@ -49,6 +49,7 @@ LogicalResult RepoDialect::verifyOperationAttribute(Operation *op,
 
 /// The attributes an argument of a function may carry:
 ///   repo.constant           a weight, the same at every call;
+///   repo.boolean            bytes at the C boundary that stand for booleans;
 ///   repo.name = "q"         the name of the tensor in files and headers;
 ///   repo.inout = 1 : index  the buffer of this argument also holds result 1.
 LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
@@ -58,11 +59,11 @@ LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
   auto function = dyn_cast<FunctionOpInterface>(op);
   if (!function)
     return op->emitOpError("`") << name << "` belongs on a function argument";
-  if (name == "repo.constant")
+  if (name == "repo.constant" || name == "repo.boolean")
     return isa<UnitAttr>(attr.getValue())
                ? success()
                : op->emitOpError(
-                     "expected `repo.constant` to be a unit attribute");
+                     "expected `") << name << "` to be a unit attribute";
   if (name == "repo.name")
     return isa<StringAttr>(attr.getValue())
                ? success()
@@ -75,4 +76,14 @@ LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
     return success();
   }
   return op->emitOpError("unknown argument attribute `") << name << "`";
+}
+
+/// A result may carry `repo.name`, the name of the tensor in files and headers.
+LogicalResult RepoDialect::verifyRegionResultAttribute(Operation *op, unsigned,
+                                                       unsigned,
+                                                       NamedAttribute attr) {
+  if (attr.getName() == "repo.name" && isa<StringAttr>(attr.getValue()))
+    return success();
+  return op->emitOpError("unknown result attribute `")
+         << attr.getName().strref() << "`";
 }

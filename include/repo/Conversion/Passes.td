@@ -1,0 +1,127 @@
+//===- Passes.td - From tensors to the C interface ---------*- tablegen -*-===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef REPO_CONVERSION_PASSES
+#define REPO_CONVERSION_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def MaterializeDestinations : Pass<"repo-materialize-destinations", "::mlir::ModuleOp"> {
+  let summary = "turn tensor arguments and results of public functions into buffers";
+  let description = [{
+    A public function on tensors becomes one on strided buffers: inputs are read by
+    `bufferization.to_tensor restrict`, each result is written to a buffer argument by
+    `bufferization.materialize_in_destination`, so that bufferization copies nothing. The
+    execution context becomes argument 0. An argument with `repo.inout = R` is read and
+    written in place, and result R has no buffer of its own. Boolean tensors cross the
+    boundary as bytes.
+
+    Before:
+
+    ```mlir
+    func.func @f(%x: tensor<?xf32>) -> tensor<?xf32> {
+      %0 = math.exp %x : tensor<?xf32>
+      return %0 : tensor<?xf32>
+    }
+    ```
+
+    After:
+
+    ```mlir
+    func.func @f(%ctx: !llvm.ptr, %x: memref<?xf32, strided<[1], offset: ?>>,
+                 %out: memref<?xf32, strided<[1], offset: ?>>) {
+      %0 = bufferization.to_tensor %x restrict : memref<?xf32, strided<[1], offset: ?>> to tensor<?xf32>
+      %1 = math.exp %0 : tensor<?xf32>
+      bufferization.materialize_in_destination %1 in restrict writable %out
+        : (tensor<?xf32>, memref<?xf32, strided<[1], offset: ?>>) -> ()
+      return
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::bufferization::BufferizationDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::linalg::LinalgDialect",
+    "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def EmitCInterface : Pass<"repo-emit-c-interface", "::mlir::ModuleOp"> {
+  let summary = "emit the C entry of every function with a context";
+  let description = [{
+    For every function made by `repo-materialize-destinations`, renames it to
+    `NAME.body` and emits `int32_t NAME(repo_rt_context *, DLTensor *const *, int32_t)`.
+    The entry passes a table that describes its arguments (names, element types, sizes,
+    equal symbolic sizes) to the runtime, which checks the tensors against it, and calls
+    the body with buffers made of them.
+
+    Two dynamic sizes get the same symbol if the ops of the function need them to be
+    equal (their indexing maps say so); the runtime refuses tensors in which they differ.
+
+    After (shortened):
+
+    ```mlir
+    llvm.func @f(%ctx: !llvm.ptr, %tensors: !llvm.ptr, %count: i32) -> i32 {
+      ... %status = llvm.call %run(%ctx, %signature, %tensors, %count, %call) ...
+    }
+    ```
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"cpu\"", "the target that the manifest names">,
+    Option<"features", "features", "std::string", "\"\"",
+           "the CPU features the code needs, separated by spaces">,
+    Option<"compiler", "compiler", "std::string", "\"repo 0.1.0\"",
+           "the compiler that the manifest names">];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::func::FuncDialect"];
+}
+
+def OutlineParallel : Pass<"repo-outline-parallel", "::mlir::ModuleOp"> {
+  let summary = "turn parallel loops into tasks of the runtime's thread pool";
+  let description = [{
+    Moves the body of every outermost `scf.forall` on buffers into a function
+    `NAME.taskK(index, arguments)`, and calls the parallel-for of the context (argument 0
+    of the function) on it. Values from outside are passed in a struct on the caller's
+    stack; constants are cloned. Inner loops become ordinary loops.
+
+    Before:
+
+    ```mlir
+    func.func @f(%ctx: !llvm.ptr, %n: index, %x: memref<?xf32>) {
+      scf.forall (%i) in (%n) { ... }
+      return
+    }
+    ```
+
+    After (shortened):
+
+    ```mlir
+    func.func private @f.task0(%i: i64, %arguments: !llvm.ptr) { ... }
+    func.func @f(%ctx: !llvm.ptr, %n: index, %x: memref<?xf32>) {
+      ... llvm.call %parallel_for(%ctx, %n64, %task0, %arguments) ...
+      return
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numTasks", "num-tasks", "Number of parallel loops outlined">];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect",
+    "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
+}
+
+def PlanWorkspace : Pass<"repo-plan-workspace", "::mlir::ModuleOp"> {
+  let summary = "take buffers from the stack or the workspace of the context";
+  let description = [{
+    Replaces `memref.alloc`. Inside a task: by a stack buffer (the size must be static,
+    at most `max-stack-bytes`). Elsewhere: by memory of the workspace of the context,
+    which is given back when the function, or the iteration of the loop that allocated
+    it, ends. A workspace that cannot be had ends the entry with an error.
+  }];
+  let options = [Option<"maxStackBytes", "max-stack-bytes", "int64_t", "1048576",
+                        "the largest buffer a task may have on its stack">];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::arith::ArithDialect"];
+}
+
+#endif // REPO_CONVERSION_PASSES

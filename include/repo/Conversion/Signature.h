@@ -1,0 +1,55 @@
+//===- Signature.h - What an entry function takes ---------------*- C++ -*-===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The description of an entry that the C wrapper, the generated header and the
+// manifest of a library are made from.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef REPO_CONVERSION_SIGNATURE_H
+#define REPO_CONVERSION_SIGNATURE_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/Support/JSON.h"
+
+namespace mlir {
+namespace repo {
+
+/// A tensor at the boundary; scalars have rank 0.
+struct EntryArgument {
+  enum class Role { input, constant, inout, output };
+  std::string name;
+  Role role = Role::input;
+  /// The element type; booleans are i1 here and bytes in memory.
+  Type elementType;
+  /// A size, or -(1 + s) for symbol s.
+  SmallVector<int64_t> shape;
+};
+
+struct EntrySignature {
+  std::string name;
+  SmallVector<EntryArgument> arguments;
+  /// The names of the symbols: "N", or "s0" where the module gives none.
+  SmallVector<std::string> symbols;
+
+  llvm::json::Value toJSON() const;
+};
+
+StringRef stringifyRole(EntryArgument::Role role);
+/// "f32", "bf16", "i32", "bool", ...
+std::string stringifyElementType(Type type);
+
+/// Describes a function whose arguments are the context and buffers (the output
+/// of repo-materialize-destinations), before its repo ops are decomposed: two
+/// dynamic sizes get one symbol if the ops of the body need them to be equal.
+FailureOr<EntrySignature> analyzeSignature(func::FuncOp function);
+
+} // namespace repo
+} // namespace mlir
+
+#endif // REPO_CONVERSION_SIGNATURE_H

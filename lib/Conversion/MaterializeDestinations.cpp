@@ -1,0 +1,202 @@
+//===- MaterializeDestinations.cpp - Tensor functions to buffer functions -===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "repo/Conversion/Passes.h"
+
+namespace mlir::repo {
+#define GEN_PASS_DEF_MATERIALIZEDESTINATIONS
+#include "repo/Conversion/Passes.h.inc"
+} // namespace mlir::repo
+
+using namespace mlir;
+
+/// The buffer in which a tensor crosses the boundary: any strides but a unit inner
+/// one, any offset, booleans as bytes.
+static MemRefType getBoundaryType(RankedTensorType type) {
+  SmallVector<int64_t> strides(type.getRank(), ShapedType::kDynamic);
+  if (!strides.empty())
+    strides.back() = 1;
+  Type element = type.getElementType();
+  if (element.isInteger(1))
+    element = IntegerType::get(type.getContext(), 8);
+  return MemRefType::get(type.getShape(), element,
+                         StridedLayoutAttr::get(type.getContext(),
+                                                ShapedType::kDynamic, strides));
+}
+
+/// Converts between boolean and byte tensors elementwise.
+static Value convertElements(OpBuilder &builder, Location loc, Value tensor,
+                             Type element) {
+  auto type = cast<RankedTensorType>(tensor.getType());
+  if (type.getElementType() == element)
+    return tensor;
+  Value empty = tensor::EmptyOp::create(
+      builder, loc, tensor::getMixedSizes(builder, loc, tensor), element);
+  SmallVector<AffineMap> maps(2, builder.getMultiDimIdentityMap(type.getRank()));
+  SmallVector<utils::IteratorType> parallel(type.getRank(),
+                                            utils::IteratorType::parallel);
+  return linalg::GenericOp::create(
+             builder, loc, empty.getType(), tensor, empty, maps, parallel,
+             [&](OpBuilder &nested, Location loc, ValueRange args) {
+               Value result;
+               if (element.isInteger(1)) {
+                 Value zero = arith::ConstantOp::create(
+                     nested, loc, nested.getZeroAttr(args[0].getType()));
+                 result = arith::CmpIOp::create(
+                     nested, loc, arith::CmpIPredicate::ne, args[0], zero);
+               } else {
+                 result = arith::ExtUIOp::create(nested, loc, element, args[0]);
+               }
+               linalg::YieldOp::create(nested, loc, result);
+             })
+      .getResult(0);
+}
+
+static LogicalResult materializeDestinations(func::FuncOp function) {
+  MLIRContext *context = function.getContext();
+  Location loc = function.getLoc();
+  if (!function.getBody().hasOneBlock())
+    return function.emitError("expected the body of `")
+           << function.getName() << "` to be one block";
+  Block &body = function.getBody().front();
+  auto terminator = cast<func::ReturnOp>(body.getTerminator());
+
+  // Which argument holds which result in place.
+  SmallVector<std::optional<unsigned>> holder(function.getNumResults());
+  for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
+    auto inout = function.getArgAttrOfType<IntegerAttr>(i, "repo.inout");
+    if (!inout)
+      continue;
+    uint64_t result = inout.getValue().getZExtValue();
+    if (result >= holder.size())
+      return function.emitError("expected `repo.inout` of argument ")
+             << i << " to name one of " << holder.size() << " results, got "
+             << result;
+    if (holder[result])
+      return function.emitError("result ")
+             << result << " is held by arguments " << *holder[result] << " and "
+             << i;
+    if (function.getArgument(i).getType() != function.getResultTypes()[result])
+      return function.emitError("expected argument ")
+             << i << " to have the type of result " << result << ", "
+             << function.getResultTypes()[result] << ", got "
+             << function.getArgument(i).getType();
+    holder[result] = i;
+  }
+
+  OpBuilder builder = OpBuilder::atBlockBegin(&body);
+  // Inputs.
+  for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
+    BlockArgument argument = body.getArgument(i);
+    Type type = argument.getType();
+    auto tensorType = dyn_cast<RankedTensorType>(type);
+    if (!tensorType) {
+      if (type.isIndex() || type.isIntOrFloat())
+        continue;
+      return function.emitError("expected argument ")
+             << i << " to be a ranked tensor or a scalar, got " << type;
+    }
+    bool inout = function.getArgAttr(i, "repo.inout") != nullptr;
+    MemRefType boundary = getBoundaryType(tensorType);
+    if (tensorType.getElementType().isInteger(1))
+      function.setArgAttr(i, "repo.boolean", builder.getUnitAttr());
+    argument.setType(boundary);
+    auto byteType =
+        RankedTensorType::get(tensorType.getShape(), boundary.getElementType());
+    auto toTensor = bufferization::ToTensorOp::create(
+        builder, loc, byteType, argument, /*restrict=*/true, /*writable=*/inout);
+    Value value = convertElements(builder, loc, toTensor,
+                                  tensorType.getElementType());
+    argument.replaceAllUsesExcept(value, toTensor);
+  }
+
+  // Results.
+  builder.setInsertionPoint(terminator);
+  SmallVector<DictionaryAttr> resultAttrs;
+  for (auto [index, result] : llvm::enumerate(terminator.getOperands())) {
+    auto tensorType = dyn_cast<RankedTensorType>(result.getType());
+    if (!tensorType)
+      return function.emitError("expected result ")
+             << index << " to be a ranked tensor, got " << result.getType();
+    MemRefType boundary = getBoundaryType(tensorType);
+    Value value =
+        convertElements(builder, loc, result, boundary.getElementType());
+    BlockArgument destination;
+    if (holder[index]) {
+      destination = body.getArgument(*holder[index]);
+    } else {
+      destination = body.addArgument(boundary, loc);
+      NamedAttrList attrs;
+      Attribute name = function.getResultAttr(index, "repo.name");
+      attrs.set("repo.name",
+                name ? name
+                     : builder.getStringAttr("result" + std::to_string(index)));
+      if (tensorType.getElementType().isInteger(1))
+        attrs.set("repo.boolean", builder.getUnitAttr());
+      resultAttrs.push_back(attrs.getDictionary(context));
+    }
+    bufferization::MaterializeInDestinationOp::create(
+        builder, loc, TypeRange{}, value, destination, /*restrict=*/true,
+        /*writable=*/true);
+  }
+  terminator.getOperandsMutable().clear();
+
+  // Names of the inputs, the context, the new type.
+  SmallVector<DictionaryAttr> argAttrs;
+  argAttrs.push_back(DictionaryAttr::get(context));
+  for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
+    NamedAttrList attrs(function.getArgAttrDict(i));
+    if (!attrs.get("repo.name"))
+      attrs.set("repo.name", builder.getStringAttr("arg" + std::to_string(i)));
+    argAttrs.push_back(attrs.getDictionary(context));
+  }
+  llvm::append_range(argAttrs, resultAttrs);
+  body.insertArgument(0u, LLVM::LLVMPointerType::get(context), loc);
+  function.setResAttrsAttr(nullptr);
+  function.setFunctionType(
+      FunctionType::get(context, body.getArgumentTypes(), {}));
+  function.setAllArgAttrs(argAttrs);
+  return success();
+}
+
+/// Gives every function with a body the context as argument 0, and passes it on in
+/// calls.
+static void prependContext(ModuleOp module) {
+  auto pointer = LLVM::LLVMPointerType::get(module.getContext());
+  for (auto function : module.getOps<func::FuncOp>())
+    if (!function.isExternal() && function.isPrivate())
+      (void)function.insertArgument(0, pointer, nullptr, function.getLoc());
+  SymbolTableCollection symbols;
+  module.walk([&](func::CallOp call) {
+    auto callee = symbols.lookupNearestSymbolFrom<func::FuncOp>(
+        call, call.getCalleeAttr());
+    if (!callee || callee.isExternal())
+      return;
+    auto caller = call->getParentOfType<func::FuncOp>();
+    call->insertOperands(0, caller.getArgument(0));
+  });
+}
+
+namespace {
+struct MaterializeDestinations
+    : repo::impl::MaterializeDestinationsBase<MaterializeDestinations> {
+  void runOnOperation() override {
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (function.isPublic() && !function.isExternal() &&
+          failed(materializeDestinations(function)))
+        return signalPassFailure();
+    prependContext(getOperation());
+  }
+};
+} // namespace
