@@ -8,8 +8,8 @@
 //
 // An entry is three functions: NAME, which hands its arguments and a table that
 // describes them to the runtime; NAME.call, which the runtime calls with the
-// checked pointers, sizes and strides in an array of 64-bit slots; and NAME.body,
-// the function on buffers.
+// checked pointers, sizes and strides in an array of 64-bit slots; and
+// NAME.body, the function on buffers.
 //
 //===----------------------------------------------------------------------===//
 
@@ -42,7 +42,8 @@ public:
     bytes.push_back('\0');
     builder.setInsertionPointToEnd(module.getBody());
     return LLVM::GlobalOp::create(
-        builder, loc, LLVM::LLVMArrayType::get(builder.getI8Type(), bytes.size()),
+        builder, loc,
+        LLVM::LLVMArrayType::get(builder.getI8Type(), bytes.size()),
         /*isConstant=*/true, LLVM::Linkage::Internal, name,
         builder.getStringAttr(bytes));
   }
@@ -50,17 +51,17 @@ public:
   LLVM::GlobalOp sizes(StringRef name, ArrayRef<int64_t> values) {
     builder.setInsertionPointToEnd(module.getBody());
     auto type = LLVM::LLVMArrayType::get(builder.getI64Type(), values.size());
-    return LLVM::GlobalOp::create(
-        builder, loc, type, /*isConstant=*/true, LLVM::Linkage::Internal, name,
-        builder.getI64TensorAttr(values));
+    return LLVM::GlobalOp::create(builder, loc, type, /*isConstant=*/true,
+                                  LLVM::Linkage::Internal, name,
+                                  builder.getI64TensorAttr(values));
   }
 
   /// A global of struct type whose fields `fill` computes.
   LLVM::GlobalOp record(StringRef name, Type type, LLVM::Linkage linkage,
                         function_ref<Value(OpBuilder &)> fill) {
     builder.setInsertionPointToEnd(module.getBody());
-    auto global = LLVM::GlobalOp::create(builder, loc, type, /*isConstant=*/true,
-                                         linkage, name, Attribute());
+    auto global = LLVM::GlobalOp::create(
+        builder, loc, type, /*isConstant=*/true, linkage, name, Attribute());
     OpBuilder::InsertionGuard guard(builder);
     builder.createBlock(&global.getInitializerRegion());
     LLVM::ReturnOp::create(builder, loc, fill(builder));
@@ -94,7 +95,9 @@ static std::pair<int64_t, int64_t> getDLPackType(Type type) {
     return {6, 8};
   if (type.isBF16())
     return {4, 16};
-  return {isa<FloatType>(type) ? 2 : type.isUnsignedInteger() ? 1 : 0,
+  return {isa<FloatType>(type)       ? 2
+          : type.isUnsignedInteger() ? 1
+                                     : 0,
           type.getIntOrFloatBitWidth()};
 }
 
@@ -129,14 +132,17 @@ static LLVM::GlobalOp emitSignature(TableEmitter &tables,
   auto arrayType =
       LLVM::LLVMArrayType::get(argumentType, signature.arguments.size());
   auto arguments = tables.record(
-      name + ".arguments", arrayType, LLVM::Linkage::Internal, [&](OpBuilder &b) {
+      name + ".arguments", arrayType, LLVM::Linkage::Internal,
+      [&](OpBuilder &b) {
         SmallVector<Value> entries;
-        for (auto [argument, globals] : llvm::zip(signature.arguments, strings)) {
+        for (auto [argument, globals] :
+             llvm::zip(signature.arguments, strings)) {
           auto [code, bits] = getDLPackType(argument.elementType);
           entries.push_back(tables.pack(
               b, argumentType,
-              {tables.address(b, globals.first), tables.address(b, globals.second),
-               tables.integer(b, 8, code), tables.integer(b, 8, bits),
+              {tables.address(b, globals.first),
+               tables.address(b, globals.second), tables.integer(b, 8, code),
+               tables.integer(b, 8, bits),
                tables.integer(b, 8, argument.shape.size()),
                tables.integer(b, 8, static_cast<int64_t>(argument.role)),
                tables.integer(b, 32, 0)}));
@@ -148,18 +154,18 @@ static LLVM::GlobalOp emitSignature(TableEmitter &tables,
       context, {pointer, pointer, pointer, i32, i32, i64});
   return tables.record(
       name + ".signature", type, LLVM::Linkage::Internal, [&](OpBuilder &b) {
-        return tables.pack(
-            b, type,
-            {tables.address(b, library), tables.address(b, text),
-             tables.address(b, arguments),
-             tables.integer(b, 32, signature.arguments.size()),
-             tables.integer(b, 32, signature.symbols.size()),
-             tables.integer(b, 64, slots)});
+        return tables.pack(b, type,
+                           {tables.address(b, library), tables.address(b, text),
+                            tables.address(b, arguments),
+                            tables.integer(b, 32, signature.arguments.size()),
+                            tables.integer(b, 32, signature.symbols.size()),
+                            tables.integer(b, 64, slots)});
       });
 }
 
 /// NAME.call(ctx, slots): rebuilds buffers from the slots and calls the body.
-static LLVM::LLVMFuncOp emitCall(func::FuncOp body, const EntrySignature &signature) {
+static LLVM::LLVMFuncOp emitCall(func::FuncOp body,
+                                 const EntrySignature &signature) {
   MLIRContext *context = body.getContext();
   Location loc = body.getLoc();
   OpBuilder builder(body);
@@ -167,17 +173,17 @@ static LLVM::LLVMFuncOp emitCall(func::FuncOp body, const EntrySignature &signat
   Type i64 = builder.getI64Type();
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(context),
                                           {pointer, pointer});
-  auto call = LLVM::LLVMFuncOp::create(builder, loc, signature.name + ".call", type,
-                                       LLVM::Linkage::Internal);
+  auto call = LLVM::LLVMFuncOp::create(builder, loc, signature.name + ".call",
+                                       type, LLVM::Linkage::Internal);
   Block *block = call.addEntryBlock(builder);
   builder.setInsertionPointToStart(block);
   LLVMTypeConverter converter(context);
 
   int64_t slot = 0;
   auto load = [&](Type slotType) -> Value {
-    Value address = LLVM::GEPOp::create(builder, loc, pointer, i64,
-                                        block->getArgument(1),
-                                        ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(slot++)});
+    Value address = LLVM::GEPOp::create(
+        builder, loc, pointer, i64, block->getArgument(1),
+        ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(slot++)});
     return LLVM::LoadOp::create(builder, loc, slotType, address);
   };
   SmallVector<Value> operands = {block->getArgument(0)};
@@ -186,7 +192,8 @@ static LLVM::LLVMFuncOp emitCall(func::FuncOp body, const EntrySignature &signat
     auto buffer = dyn_cast<MemRefType>(argument);
     if (!buffer) {
       Type stored = argument.isIndex() ? i64 : argument;
-      Value scalar = LLVM::LoadOp::create(builder, loc, stored, data, /*alignment=*/1);
+      Value scalar =
+          LLVM::LoadOp::create(builder, loc, stored, data, /*alignment=*/1);
       if (argument.isIndex())
         scalar = arith::IndexCastOp::create(builder, loc, argument, scalar);
       operands.push_back(scalar);
@@ -195,12 +202,13 @@ static LLVM::LLVMFuncOp emitCall(func::FuncOp body, const EntrySignature &signat
     Value descriptor =
         LLVM::PoisonOp::create(builder, loc, converter.convertType(buffer));
     auto set = [&](Value value, ArrayRef<int64_t> position) {
-      descriptor =
-          LLVM::InsertValueOp::create(builder, loc, descriptor, value, position);
+      descriptor = LLVM::InsertValueOp::create(builder, loc, descriptor, value,
+                                               position);
     };
     set(data, {0});
     set(data, {1});
-    set(LLVM::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(0)), {2});
+    set(LLVM::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(0)),
+        {2});
     for (int64_t field : {3, 4})
       for (int64_t dim = 0; dim < buffer.getRank(); ++dim)
         set(load(i64), {field, dim});
@@ -228,9 +236,11 @@ static void emitEntry(LLVM::LLVMFuncOp call, LLVM::GlobalOp signature,
   builder.setInsertionPointToStart(block);
   Value table =
       LLVM::AddressOfOp::create(builder, loc, pointer, signature.getSymName());
-  Value target = LLVM::AddressOfOp::create(builder, loc, pointer, call.getSymName());
-  Value status = callRuntime(builder, loc, block->getArgument(0), RuntimeFunction::run,
-                             i32, {table, block->getArgument(1), block->getArgument(2), target});
+  Value target =
+      LLVM::AddressOfOp::create(builder, loc, pointer, call.getSymName());
+  Value status = callRuntime(
+      builder, loc, block->getArgument(0), RuntimeFunction::run, i32,
+      {table, block->getArgument(1), block->getArgument(2), target});
   LLVM::ReturnOp::create(builder, loc, status);
 }
 
@@ -246,6 +256,12 @@ struct EmitCInterface : repo::impl::EmitCInterfaceBase<EmitCInterface> {
       if (function.isPublic() && !function.isExternal())
         entries.push_back(function);
 
+    for (auto function : module.getOps<func::FuncOp>())
+      if (function.isPrivate() && !function.isExternal())
+        function->setAttr(
+            "llvm.linkage",
+            LLVM::LinkageAttr::get(context, LLVM::Linkage::Internal));
+
     SmallVector<EntrySignature> signatures;
     llvm::json::Array manifestEntries;
     for (func::FuncOp function : entries) {
@@ -258,15 +274,16 @@ struct EmitCInterface : repo::impl::EmitCInterfaceBase<EmitCInterface> {
 
     TableEmitter tables(module);
     std::string manifest;
-    llvm::raw_string_ostream(manifest) << llvm::json::Value(llvm::json::Object{
-        {"format", 1},
-        {"compiler", compiler},
-        {"target", target},
-        {"features", features},
-        {"entries", std::move(manifestEntries)}});
+    llvm::raw_string_ostream(manifest) << llvm::json::Value(
+        llvm::json::Object{{"format", 1},
+                           {"compiler", compiler},
+                           {"target", target},
+                           {"features", features},
+                           {"entries", std::move(manifestEntries)}});
     auto manifestText = tables.string("repo_library_info.manifest", manifest);
     auto featureText = tables.string("repo_library_info.features", features);
-    Type i32 = IntegerType::get(context, 32), i64 = IntegerType::get(context, 64);
+    Type i32 = IntegerType::get(context, 32),
+         i64 = IntegerType::get(context, 64);
     auto type = LLVM::LLVMStructType::getLiteral(
         context, {i64, i32, i32, tables.pointer, tables.pointer});
     auto library = tables.record(
@@ -282,10 +299,11 @@ struct EmitCInterface : repo::impl::EmitCInterfaceBase<EmitCInterface> {
     for (auto [function, signature] : llvm::zip(entries, signatures)) {
       function.setName(signature.name + ".body");
       function.setPrivate();
-      function->setAttr("llvm.linkage",
-                        LLVM::LinkageAttr::get(context, LLVM::Linkage::Internal));
+      function->setAttr("llvm.linkage", LLVM::LinkageAttr::get(
+                                            context, LLVM::Linkage::Internal));
       for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i)
-        for (StringRef name : {"repo.name", "repo.constant", "repo.inout", "repo.boolean"})
+        for (StringRef name :
+             {"repo.name", "repo.constant", "repo.inout", "repo.boolean"})
           function.removeArgAttr(i, name);
       LLVM::GlobalOp table = emitSignature(tables, signature, library);
       emitEntry(emitCall(function, signature), table, signature.name);

@@ -21,8 +21,8 @@ namespace mlir::repo {
 
 using namespace mlir;
 
-/// The buffer in which a tensor crosses the boundary: any strides but a unit inner
-/// one, any offset, booleans as bytes.
+/// The buffer in which a tensor crosses the boundary: any strides but a unit
+/// inner one, any offset, booleans as bytes.
 static MemRefType getBoundaryType(RankedTensorType type) {
   SmallVector<int64_t> strides(type.getRank(), ShapedType::kDynamic);
   if (!strides.empty())
@@ -30,9 +30,9 @@ static MemRefType getBoundaryType(RankedTensorType type) {
   Type element = type.getElementType();
   if (element.isInteger(1))
     element = IntegerType::get(type.getContext(), 8);
-  return MemRefType::get(type.getShape(), element,
-                         StridedLayoutAttr::get(type.getContext(),
-                                                ShapedType::kDynamic, strides));
+  return MemRefType::get(
+      type.getShape(), element,
+      StridedLayoutAttr::get(type.getContext(), ShapedType::kDynamic, strides));
 }
 
 /// Converts between boolean and byte tensors elementwise.
@@ -43,7 +43,8 @@ static Value convertElements(OpBuilder &builder, Location loc, Value tensor,
     return tensor;
   Value empty = tensor::EmptyOp::create(
       builder, loc, tensor::getMixedSizes(builder, loc, tensor), element);
-  SmallVector<AffineMap> maps(2, builder.getMultiDimIdentityMap(type.getRank()));
+  SmallVector<AffineMap> maps(2,
+                              builder.getMultiDimIdentityMap(type.getRank()));
   SmallVector<utils::IteratorType> parallel(type.getRank(),
                                             utils::IteratorType::parallel);
   return linalg::GenericOp::create(
@@ -84,9 +85,8 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
              << i << " to name one of " << holder.size() << " results, got "
              << result;
     if (holder[result])
-      return function.emitError("result ")
-             << result << " is held by arguments " << *holder[result] << " and "
-             << i;
+      return function.emitError("result ") << result << " is held by arguments "
+                                           << *holder[result] << " and " << i;
     if (function.getArgument(i).getType() != function.getResultTypes()[result])
       return function.emitError("expected argument ")
              << i << " to have the type of result " << result << ", "
@@ -115,9 +115,10 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
     auto byteType =
         RankedTensorType::get(tensorType.getShape(), boundary.getElementType());
     auto toTensor = bufferization::ToTensorOp::create(
-        builder, loc, byteType, argument, /*restrict=*/true, /*writable=*/inout);
-    Value value = convertElements(builder, loc, toTensor,
-                                  tensorType.getElementType());
+        builder, loc, byteType, argument, /*restrict=*/true,
+        /*writable=*/inout);
+    Value value =
+        convertElements(builder, loc, toTensor, tensorType.getElementType());
     argument.replaceAllUsesExcept(value, toTensor);
   }
 
@@ -170,8 +171,8 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
   return success();
 }
 
-/// Gives every function with a body the context as argument 0, and passes it on in
-/// calls.
+/// Gives every function with a body the context as argument 0, and passes it on
+/// in calls.
 static void prependContext(ModuleOp module) {
   auto pointer = LLVM::LLVMPointerType::get(module.getContext());
   for (auto function : module.getOps<func::FuncOp>())

@@ -42,7 +42,8 @@ static LogicalResult outline(IRRewriter &rewriter, scf::ForallOp loop,
     return loop.emitError("expected a parallel loop on buffers, got results");
   if (!function || !function.getNumArguments() ||
       function.getArgument(0).getType() != pointer)
-    return loop.emitError("expected a function whose argument 0 is the context");
+    return loop.emitError(
+        "expected a function whose argument 0 is the context");
 
   FailureOr<scf::ForallOp> normalized = normalizeForallOp(rewriter, loop);
   if (failed(normalized))
@@ -78,10 +79,12 @@ static LogicalResult outline(IRRewriter &rewriter, scf::ForallOp loop,
   // The task.
   rewriter.setInsertionPoint(function);
   Type i64 = rewriter.getI64Type();
-  auto task = func::FuncOp::create(rewriter, loc, name,
-                                   rewriter.getFunctionType({pointer, i64, pointer}, {}));
+  auto task = func::FuncOp::create(
+      rewriter, loc, name,
+      rewriter.getFunctionType({pointer, i64, pointer}, {}));
   task.setPrivate();
-  task->setAttr("llvm.linkage", LLVM::LinkageAttr::get(context, LLVM::Linkage::Internal));
+  task->setAttr("llvm.linkage",
+                LLVM::LinkageAttr::get(context, LLVM::Linkage::Internal));
   Block *body = task.addEntryBlock();
   rewriter.setInsertionPointToStart(body);
   IRMapping mapping;
@@ -92,7 +95,8 @@ static LogicalResult outline(IRRewriter &rewriter, scf::ForallOp loop,
   for (auto [index, value] : llvm::enumerate(captured)) {
     Value field = LLVM::ExtractValueOp::create(rewriter, loc, arguments, index);
     if (field.getType() != value.getType())
-      field = UnrealizedConversionCastOp::create(rewriter, loc, value.getType(), field)
+      field = UnrealizedConversionCastOp::create(rewriter, loc, value.getType(),
+                                                 field)
                   .getResult(0);
     mapping.map(value, field);
   }
@@ -116,26 +120,29 @@ static LogicalResult outline(IRRewriter &rewriter, scf::ForallOp loop,
   // The call. The record lives in the entry block, so that a loop around the
   // parallel loop does not grow the stack.
   rewriter.setInsertionPointToStart(&function.getBody().front());
-  Value one = LLVM::ConstantOp::create(rewriter, loc, rewriter.getI64IntegerAttr(1));
+  Value one =
+      LLVM::ConstantOp::create(rewriter, loc, rewriter.getI64IntegerAttr(1));
   Value memory = LLVM::AllocaOp::create(rewriter, loc, pointer, record, one);
   rewriter.setInsertionPoint(loop);
   Value packed = LLVM::PoisonOp::create(rewriter, loc, record);
   for (auto [index, value] : llvm::enumerate(captured)) {
     Value field = value;
     if (fields[index] != value.getType())
-      field = UnrealizedConversionCastOp::create(rewriter, loc, fields[index], value)
+      field = UnrealizedConversionCastOp::create(rewriter, loc, fields[index],
+                                                 value)
                   .getResult(0);
     packed = LLVM::InsertValueOp::create(rewriter, loc, packed, field, index);
   }
   LLVM::StoreOp::create(rewriter, loc, packed, memory);
   Value count64 = arith::IndexCastOp::create(rewriter, loc, i64, count);
-  Value taskValue = func::ConstantOp::create(rewriter, loc, task.getFunctionType(),
-                                             FlatSymbolRefAttr::get(task));
+  Value taskValue = func::ConstantOp::create(
+      rewriter, loc, task.getFunctionType(), FlatSymbolRefAttr::get(task));
   Value taskPointer =
       UnrealizedConversionCastOp::create(rewriter, loc, pointer, taskValue)
           .getResult(0);
-  callRuntime(rewriter, loc, function.getArgument(0), RuntimeFunction::parallel_for,
-              Type(), {count64, taskPointer, memory});
+  callRuntime(rewriter, loc, function.getArgument(0),
+              RuntimeFunction::parallel_for, Type(),
+              {count64, taskPointer, memory});
   rewriter.eraseOp(loop);
   return success();
 }

@@ -22,10 +22,12 @@ namespace mlir::repo {
 using namespace mlir;
 using namespace mlir::repo;
 
-/// Tasks are the functions (context, index, arguments) that OutlineParallel made.
+/// Tasks are the functions (context, index, arguments) that OutlineParallel
+/// made.
 static bool isTask(func::FuncOp function) {
   auto pointer = LLVM::LLVMPointerType::get(function.getContext());
-  Type expected[] = {pointer, IntegerType::get(function.getContext(), 64), pointer};
+  Type expected[] = {pointer, IntegerType::get(function.getContext(), 64),
+                     pointer};
   return function.isPrivate() &&
          function.getArgumentTypes() == ArrayRef<Type>(expected);
 }
@@ -42,9 +44,11 @@ static int64_t getElementBytes(Type type) {
 static LogicalResult toStack(memref::AllocOp alloc, int64_t maxBytes) {
   MemRefType type = alloc.getType();
   if (!type.hasStaticShape())
-    return alloc.emitError("expected the buffer of a task to have a static size, got ")
+    return alloc.emitError(
+               "expected the buffer of a task to have a static size, got ")
            << type;
-  int64_t bytes = type.getNumElements() * getElementBytes(type.getElementType());
+  int64_t bytes =
+      type.getNumElements() * getElementBytes(type.getElementType());
   if (bytes > maxBytes)
     return alloc.emitError("expected the buffer of a task to have at most ")
            << maxBytes << " bytes, got " << bytes;
@@ -66,9 +70,10 @@ static void toWorkspace(memref::AllocOp alloc) {
   SmallVector<OpFoldResult> sizes;
   auto dynamic = alloc.getDynamicSizes().begin();
   for (int64_t size : type.getShape()) {
-    Value value = ShapedType::isDynamic(size)
-                      ? *dynamic++
-                      : arith::ConstantIndexOp::create(builder, loc, size).getResult();
+    Value value =
+        ShapedType::isDynamic(size)
+            ? *dynamic++
+            : arith::ConstantIndexOp::create(builder, loc, size).getResult();
     sizes.push_back(ShapedType::isDynamic(size) ? OpFoldResult(value)
                                                 : builder.getIndexAttr(size));
     elements = arith::MulIOp::create(builder, loc, elements, value);
@@ -87,10 +92,13 @@ static void toWorkspace(memref::AllocOp alloc) {
   Type descriptorType = converter.convertType(bytesType);
   Value descriptor = LLVM::PoisonOp::create(builder, loc, descriptorType);
   auto set = [&](Value value, ArrayRef<int64_t> position) {
-    descriptor = LLVM::InsertValueOp::create(builder, loc, descriptor, value, position);
+    descriptor =
+        LLVM::InsertValueOp::create(builder, loc, descriptor, value, position);
   };
-  Value zero = LLVM::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(0));
-  Value one = LLVM::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(1));
+  Value zero =
+      LLVM::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(0));
+  Value one =
+      LLVM::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(1));
   set(data, {0});
   set(data, {1});
   set(zero, {2});
@@ -111,12 +119,14 @@ static void releaseAtEnd(Block &block, Value context) {
   OpBuilder builder = OpBuilder::atBlockBegin(&block);
   Location loc = block.getParentOp()->getLoc();
   Type i64 = builder.getI64Type();
-  Value mark = callRuntime(builder, loc, context, RuntimeFunction::mark, i64, {});
+  Value mark =
+      callRuntime(builder, loc, context, RuntimeFunction::mark, i64, {});
   builder.setInsertionPoint(block.getTerminator());
   callRuntime(builder, loc, context, RuntimeFunction::release, Type(), mark);
 }
 
-static LogicalResult planFunction(func::FuncOp function, int64_t maxStackBytes) {
+static LogicalResult planFunction(func::FuncOp function,
+                                  int64_t maxStackBytes) {
   SmallVector<memref::AllocOp> allocs;
   function.walk([&](memref::AllocOp alloc) { allocs.push_back(alloc); });
   if (allocs.empty())

@@ -7,8 +7,8 @@
 //===----------------------------------------------------------------------===//
 //
 // Emitted code has no undefined symbols of the runtime: it reaches it through
-// `struct repo_rt_api`, to which the first member of a context points. The numbers
-// here are the layout of that struct in repo/Runtime/runtime.h.
+// `struct repo_rt_api`, to which the first member of a context points. The
+// numbers here are the layout of that struct in repo/Runtime/runtime.h.
 //
 //===----------------------------------------------------------------------===//
 
@@ -36,7 +36,8 @@ enum class RuntimeFunction : int32_t {
   release,      // void (ctx, uint64_t mark)
 };
 
-/// Calls a function of the runtime; the result is null where it returns nothing.
+/// Calls a function of the runtime; the result is null where it returns
+/// nothing.
 inline Value callRuntime(OpBuilder &builder, Location loc, Value context,
                          RuntimeFunction function, Type result,
                          ValueRange arguments) {

@@ -6,9 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Sizes are compared by union-find: a node is a dimension of a value, or an index
-// value. Ops with indexing maps unite the dimensions that run along one loop;
-// shape ops unite what they preserve.
+// Sizes are compared by union-find: a node is a dimension of a value, or an
+// index value. Ops with indexing maps unite the dimensions that run along one
+// loop; shape ops unite what they preserve.
 //
 //===----------------------------------------------------------------------===//
 
@@ -102,12 +102,10 @@ private:
         if (isa<RankedTensorType>(init.get().getType()))
           uniteShapes(init.get(), destination.getTiedOpResult(&init));
     llvm::TypeSwitch<Operation *>(op)
-        .Case<bufferization::ToTensorOp>([&](auto op) {
-          uniteShapes(op.getBuffer(), op.getResult());
-        })
-        .Case<bufferization::MaterializeInDestinationOp>([&](auto op) {
-          uniteShapes(op.getSource(), op.getDest());
-        })
+        .Case<bufferization::ToTensorOp>(
+            [&](auto op) { uniteShapes(op.getBuffer(), op.getResult()); })
+        .Case<bufferization::MaterializeInDestinationOp>(
+            [&](auto op) { uniteShapes(op.getSource(), op.getDest()); })
         .Case<tensor::CastOp>([&](auto op) {
           if (isa<RankedTensorType>(op.getSource().getType()) &&
               isa<RankedTensorType>(op.getType()))
@@ -117,10 +115,12 @@ private:
             [&](auto op) { uniteSizes(op.getResult(), op.getMixedSizes()); })
         .Case<tensor::ExpandShapeOp>([&](tensor::ExpandShapeOp op) {
           uniteSizes(op.getResult(), op.getMixedOutputShape());
-          uniteSingleGroups(op.getReassociationIndices(), op.getSrc(), op.getResult());
+          uniteSingleGroups(op.getReassociationIndices(), op.getSrc(),
+                            op.getResult());
         })
         .Case<tensor::CollapseShapeOp>([&](tensor::CollapseShapeOp op) {
-          uniteSingleGroups(op.getReassociationIndices(), op.getResult(), op.getSrc());
+          uniteSingleGroups(op.getReassociationIndices(), op.getResult(),
+                            op.getSrc());
         })
         .Case<func::CallOp>([&](func::CallOp call) { visitCall(call); })
         .Default([&](Operation *op) { visitReified(op); });
@@ -163,9 +163,11 @@ private:
     OpBuilder builder(op);
     Operation *before = op->getPrevNode();
     ReifiedRankedShapedTypeDims shapes;
-    if (succeeded(reifiable.reifyResultShapes(builder, shapes)) && !shapes.empty())
+    if (succeeded(reifiable.reifyResultShapes(builder, shapes)) &&
+        !shapes.empty())
       uniteSizes(op->getResult(0), shapes[0]);
-    // The ops that reification created go again; the nodes are of their operands.
+    // The ops that reification created go again; the nodes are of their
+    // operands.
     for (Operation *created = op->getPrevNode(); created != before;) {
       Operation *previous = created->getPrevNode();
       if (created->use_empty())
@@ -287,7 +289,8 @@ FailureOr<EntrySignature> mlir::repo::analyzeSignature(func::FuncOp function) {
       auto [it, inserted] =
           symbolOfClass.try_emplace(id, -1 - int64_t(signature.symbols.size()));
       if (inserted)
-        signature.symbols.push_back("s" + std::to_string(signature.symbols.size()));
+        signature.symbols.push_back("s" +
+                                    std::to_string(signature.symbols.size()));
       argument.shape.push_back(it->second);
     }
   }

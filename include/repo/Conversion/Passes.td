@@ -78,6 +78,18 @@ def EmitCInterface : Pass<"repo-emit-c-interface", "::mlir::ModuleOp"> {
     "::mlir::func::FuncDialect"];
 }
 
+def Bufferize : Pass<"repo-bufferize", "::mlir::ModuleOp"> {
+  let summary = "one-shot bufferization as this project needs it";
+  let description = [{
+    Upstream's one-shot bufferization of a module with function boundaries. Copies
+    become `linalg.copy`, which is vectorised and needs no library function, where
+    `memref.copy` of strided buffers calls one. Buffers are not freed: see
+    `repo-plan-workspace`.
+  }];
+  let dependentDialects = ["::mlir::bufferization::BufferizationDialect",
+    "::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect"];
+}
+
 def OutlineParallel : Pass<"repo-outline-parallel", "::mlir::ModuleOp"> {
   let summary = "turn parallel loops into tasks of the runtime's thread pool";
   let description = [{

@@ -60,10 +60,10 @@ LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
   if (!function)
     return op->emitOpError("`") << name << "` belongs on a function argument";
   if (name == "repo.constant" || name == "repo.boolean")
-    return isa<UnitAttr>(attr.getValue())
-               ? success()
-               : op->emitOpError(
-                     "expected `") << name << "` to be a unit attribute";
+    return isa<UnitAttr>(attr.getValue()) ? success()
+                                          : op->emitOpError("expected `")
+                                                << name
+                                                << "` to be a unit attribute";
   if (name == "repo.name")
     return isa<StringAttr>(attr.getValue())
                ? success()

@@ -1,0 +1,62 @@
+//===- Pipelines.h - The pipelines of the compiler --------------*- C++ -*-===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A pipeline is a list of passes without logic of its own. Both CPU pipelines
+// begin with the entries and end with the lowering:
+//
+//   entries   tensor functions get buffers and a C interface (level 1)
+//   ...       repo ops become linalg, scf and vector ops on tensors (2 to 4)
+//   lowering  buffers, tasks, LLVM (5)
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef REPO_PIPELINES_PIPELINES_H
+#define REPO_PIPELINES_PIPELINES_H
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+
+namespace mlir {
+namespace repo {
+
+struct TargetDescription;
+
+/// What the manifest of the library says of its target.
+struct EntryOptions : PassPipelineOptions<EntryOptions> {
+  Option<std::string> features{
+      *this, "features", llvm::cl::desc("CPU features, separated by spaces")};
+};
+
+/// Level 1: public functions on tensors become functions on buffers with a C
+/// interface. Runs while the repo ops are there: they say which sizes are
+/// equal.
+void buildEntryPipeline(OpPassManager &pm, const EntryOptions &options);
+
+/// From tensors of upstream dialects (linalg, scf, vector, ...) to the LLVM
+/// dialect. Vectors stay vectors; linalg ops that nobody vectorised become
+/// loops.
+void buildLowerToLLVMPipeline(OpPassManager &pm);
+
+/// The reference path between entries and lowering: every op by its definition.
+void buildDecomposePipeline(OpPassManager &pm);
+
+/// The CPU path between entries and lowering, in three stages: fused and
+/// scheduled; tiled; vectors on tensors.
+void buildCPUSchedulePipeline(OpPassManager &pm,
+                              const TargetDescription &target);
+void buildCPUTilePipeline(OpPassManager &pm, const TargetDescription &target);
+void buildCPUVectorPipeline(OpPassManager &pm, const TargetDescription &target);
+
+/// Registers repo-entry-pipeline, repo-reference-pipeline, repo-cpu-pipeline
+/// and repo-lower-to-llvm.
+void registerPipelines();
+
+} // namespace repo
+} // namespace mlir
+
+#endif // REPO_PIPELINES_PIPELINES_H

@@ -1,0 +1,60 @@
+//===- Compile.h - From a module to a library -------------------*- C++ -*-===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The ahead-of-time compiler behind repo-compile, the C API and Python: runs a
+// pipeline in process and ends at any level, down to a shared library.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef REPO_TARGET_COMPILE_H
+#define REPO_TARGET_COMPILE_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "repo/Target/TargetDescription.h"
+
+namespace mlir {
+namespace repo {
+
+enum class EmitKind { mlir, llvm, assembly, object, library };
+
+struct CompileOptions {
+  TargetDescription target;
+  /// "cpu" or "reference".
+  std::string pipeline = "cpu";
+  /// Where `EmitKind::mlir` stops: graph, schedule, tile, vector or llvm.
+  std::string stopAfter = "llvm";
+  EmitKind emit = EmitKind::library;
+  /// A folder for the state after every stage, or empty.
+  std::string saveTemps;
+  /// "address", "thread" or both, separated by a comma; needs the sanitizer's
+  /// runtime in the program that loads the library.
+  std::string sanitize;
+};
+
+struct CompileResult {
+  /// Text or bytes of what `emit` asked for.
+  std::string output;
+  /// The C header that declares the entries.
+  std::string header;
+};
+
+/// Compiles `module` in place. Failures are diagnostics of the context.
+LogicalResult compileModule(ModuleOp module, const CompileOptions &options,
+                            CompileResult &result);
+
+/// Registers what translation to LLVM IR needs.
+void registerCompilerDialects(DialectRegistry &registry);
+
+/// The C header of a library with this manifest; `name` makes its include
+/// guard.
+std::string emitHeader(StringRef manifest, StringRef name);
+
+} // namespace repo
+} // namespace mlir
+
+#endif // REPO_TARGET_COMPILE_H

@@ -1,0 +1,247 @@
+//===- Compile.cpp - From a module to a library ---------------------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "repo/Target/Compile.h"
+#include "Link.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "repo/Pipelines/Pipelines.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/Instrumentation/AddressSanitizer.h"
+#include "llvm/Transforms/Instrumentation/ThreadSanitizer.h"
+
+using namespace mlir;
+using namespace mlir::repo;
+
+static constexpr StringLiteral stages[] = {"graph", "schedule", "tile",
+                                           "vector", "llvm"};
+
+void mlir::repo::registerCompilerDialects(DialectRegistry &registry) {
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+}
+
+//===----------------------------------------------------------------------===//
+// Stages
+//===----------------------------------------------------------------------===//
+
+/// Adds the passes of one stage of a pipeline.
+static void addStage(OpPassManager &pm, StringRef stage,
+                     const CompileOptions &options) {
+  EntryOptions entries;
+  entries.features = options.target.getFeatureList();
+  if (options.pipeline == "reference") {
+    if (stage == "schedule") {
+      buildEntryPipeline(pm, entries);
+      buildDecomposePipeline(pm);
+    } else if (stage == "llvm") {
+      buildLowerToLLVMPipeline(pm);
+    }
+    return;
+  }
+  if (stage == "schedule") {
+    buildEntryPipeline(pm, entries);
+    buildCPUSchedulePipeline(pm, options.target);
+  } else if (stage == "tile") {
+    buildCPUTilePipeline(pm, options.target);
+  } else if (stage == "vector") {
+    buildCPUVectorPipeline(pm, options.target);
+  } else if (stage == "llvm") {
+    buildLowerToLLVMPipeline(pm);
+  }
+}
+
+static LogicalResult saveStage(ModuleOp module, StringRef folder,
+                               unsigned number, StringRef stage) {
+  if (folder.empty())
+    return success();
+  SmallString<128> path(folder);
+  llvm::sys::path::append(path, std::to_string(number) + "-" + stage + ".mlir");
+  std::error_code error;
+  llvm::raw_fd_ostream file(path, error);
+  if (!error) {
+    file << module << "\n";
+    file.close();
+    error = file.error();
+  }
+  if (error) {
+    file.clear_error();
+    return module.emitError("cannot write `")
+           << path << "`: " << error.message();
+  }
+  return success();
+}
+
+/// Runs the stages up to `last`.
+static LogicalResult runStages(ModuleOp module, const CompileOptions &options,
+                               StringRef last) {
+  for (auto [number, stage] : llvm::enumerate(stages)) {
+    PassManager pm(module.getContext());
+    addStage(pm, stage, options);
+    if (failed(pm.run(module)) ||
+        failed(saveStage(module, options.saveTemps, number + 1, stage)))
+      return failure();
+    if (stage == last)
+      return success();
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// LLVM
+//===----------------------------------------------------------------------===//
+
+static std::unique_ptr<llvm::TargetMachine>
+createTargetMachine(ModuleOp module, const TargetDescription &target) {
+  static const bool initialized = [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    return true;
+  }();
+  (void)initialized;
+  llvm::Triple triple("x86_64-unknown-linux-gnu");
+  std::string error;
+  const llvm::Target *backend =
+      llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!backend) {
+    module.emitError() << error;
+    return nullptr;
+  }
+  llvm::TargetOptions targetOptions;
+  targetOptions.AllowFPOpFusion = llvm::FPOpFusion::Standard;
+  return std::unique_ptr<llvm::TargetMachine>(backend->createTargetMachine(
+      triple, "x86-64", target.getFeatureString(), targetOptions,
+      llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+}
+
+/// Says of every function what it may use, and makes all but the entries local.
+static void setAttributes(llvm::Module &module, const CompileOptions &options) {
+  bool thread = StringRef(options.sanitize).contains("thread");
+  bool address = StringRef(options.sanitize).contains("address");
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    function.addFnAttr("target-cpu", "x86-64");
+    function.addFnAttr("target-features", options.target.getFeatureString());
+    function.addFnAttr(llvm::Attribute::NoUnwind);
+    if (thread)
+      function.addFnAttr(llvm::Attribute::SanitizeThread);
+    if (address)
+      function.addFnAttr(llvm::Attribute::SanitizeAddress);
+  }
+}
+
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine,
+                     const CompileOptions &options) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager sccs;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(sccs);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, sccs, modules);
+  llvm::ModulePassManager passes =
+      builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3);
+  if (StringRef(options.sanitize).contains("thread")) {
+    passes.addPass(llvm::ModuleThreadSanitizerPass());
+    passes.addPass(
+        llvm::createModuleToFunctionPassAdaptor(llvm::ThreadSanitizerPass()));
+  }
+  if (StringRef(options.sanitize).contains("address"))
+    passes.addPass(llvm::AddressSanitizerPass(llvm::AddressSanitizerOptions()));
+  passes.run(module, modules);
+}
+
+static LogicalResult emitMachineCode(ModuleOp module, llvm::Module &code,
+                                     llvm::TargetMachine &machine,
+                                     llvm::CodeGenFileType kind,
+                                     std::string &output) {
+  SmallString<0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  llvm::legacy::PassManager passes;
+  if (machine.addPassesToEmitFile(passes, stream, nullptr, kind))
+    return module.emitError("the target cannot emit this kind of file");
+  passes.run(code);
+  output.assign(bytes.begin(), bytes.end());
+  return success();
+}
+
+/// The manifest that repo-emit-c-interface put into the module.
+static std::string getManifest(ModuleOp module) {
+  auto global =
+      module.lookupSymbol<LLVM::GlobalOp>("repo_library_info.manifest");
+  if (!global)
+    return "";
+  auto text = cast<StringAttr>(global.getValueOrNull()).getValue();
+  return text.drop_back().str();
+}
+
+LogicalResult mlir::repo::compileModule(ModuleOp module,
+                                        const CompileOptions &options,
+                                        CompileResult &result) {
+  if (options.emit == EmitKind::mlir) {
+    if (failed(runStages(module, options, options.stopAfter)))
+      return failure();
+    llvm::raw_string_ostream stream(result.output);
+    module.print(stream);
+    return success();
+  }
+  if (failed(runStages(module, options, "llvm")))
+    return failure();
+  std::string manifest = getManifest(module);
+  result.header = emitHeader(manifest, "REPO_GENERATED");
+
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> code =
+      translateModuleToLLVMIR(module, context, "repo");
+  if (!code)
+    return failure();
+  std::unique_ptr<llvm::TargetMachine> machine =
+      createTargetMachine(module, options.target);
+  if (!machine)
+    return failure();
+  code->setTargetTriple(machine->getTargetTriple());
+  code->setDataLayout(machine->createDataLayout());
+  setAttributes(*code, options);
+  optimize(*code, *machine, options);
+  if (options.emit == EmitKind::llvm) {
+    llvm::raw_string_ostream stream(result.output);
+    code->print(stream, nullptr);
+    return success();
+  }
+  if (options.emit == EmitKind::assembly)
+    return emitMachineCode(module, *code, *machine,
+                           llvm::CodeGenFileType::AssemblyFile, result.output);
+  std::string object;
+  if (failed(emitMachineCode(module, *code, *machine,
+                             llvm::CodeGenFileType::ObjectFile, object)))
+    return failure();
+  if (options.emit == EmitKind::object) {
+    result.output = std::move(object);
+    return success();
+  }
+  std::string error;
+  if (failed(linkSharedLibrary(object, result.output, error)))
+    return module.emitError() << error;
+  return success();
+}

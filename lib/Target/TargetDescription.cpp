@@ -1,0 +1,121 @@
+//===- TargetDescription.cpp - What a CPU can do --------------------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "repo/Target/TargetDescription.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/X86TargetParser.h"
+#include <unistd.h>
+
+using namespace mlir;
+using namespace mlir::repo;
+
+/// The features code may use and the runtime can check (lib/Runtime/CPU.cpp has
+/// the same list).
+static constexpr StringLiteral knownFeatures[] = {
+    "sse3",       "ssse3",       "sse4.1",       "sse4.2",
+    "popcnt",     "cx16",        "sahf",         "avx",
+    "avx2",       "bmi",         "bmi2",         "f16c",
+    "fma",        "lzcnt",       "movbe",        "avx512f",
+    "avx512bw",   "avx512cd",    "avx512dq",     "avx512vl",
+    "avx512vnni", "avx512bf16",  "avx512fp16",   "avx512ifma",
+    "avx512vbmi", "avx512vbmi2", "avx512bitalg", "avx512vpopcntdq",
+    "avxvnni",    "amx-tile",    "amx-bf16",     "amx-int8",
+    "amx-fp16"};
+
+bool TargetDescription::has(StringRef feature) const {
+  return llvm::is_contained(features, feature);
+}
+
+int64_t TargetDescription::getVectorLanes() const {
+  return has("avx512f") ? 16 : has("avx2") ? 8 : 4;
+}
+
+int64_t TargetDescription::getVectorRegisters() const {
+  return has("avx512f") ? 32 : 16;
+}
+
+bool TargetDescription::hasMatrixUnit() const {
+  return has("amx-tile") && has("amx-bf16");
+}
+
+std::string TargetDescription::getFeatureString() const {
+  return llvm::join(
+      llvm::map_range(features, [](StringRef f) { return ("+" + f).str(); }),
+      ",");
+}
+
+std::string TargetDescription::getFeatureList() const {
+  return llvm::join(features, " ");
+}
+
+FailureOr<TargetDescription> mlir::repo::describeTarget(StringRef cpu,
+                                                        StringRef features,
+                                                        std::string &error) {
+  llvm::StringSet<> enabled;
+  if (cpu.empty() || cpu == "native") {
+    for (auto &feature : llvm::sys::getHostCPUFeatures())
+      if (feature.second)
+        enabled.insert(feature.first());
+  } else {
+    SmallVector<StringRef> names, valid;
+    llvm::X86::fillValidCPUArchList(valid, /*Only64Bit=*/true);
+    if (!llvm::is_contained(valid, cpu)) {
+      error = ("unknown cpu `" + cpu +
+               "`: expected native, x86-64-v2, x86-64-v3, x86-64-v4 or an "
+               "x86-64 CPU "
+               "name of LLVM")
+                  .str();
+      return failure();
+    }
+    llvm::X86::getFeaturesForCPU(cpu, names);
+    for (StringRef name : names)
+      enabled.insert(name);
+  }
+  SmallVector<StringRef> changes;
+  features.split(changes, ',', -1, /*KeepEmpty=*/false);
+  for (StringRef change : changes) {
+    StringRef name = change.drop_front();
+    if ((change[0] != '+' && change[0] != '-') ||
+        !llvm::is_contained(knownFeatures, name)) {
+      error =
+          ("unknown feature `" + change + "`: expected + or - and one of " +
+           llvm::join(std::begin(knownFeatures), std::end(knownFeatures), " "))
+              .str();
+      return failure();
+    }
+    if (change[0] == '+')
+      enabled.insert(name);
+    else
+      enabled.erase(name);
+  }
+  // What builds on a feature goes with it.
+  auto drop = [&](StringRef base, StringRef prefix) {
+    if (enabled.contains(base))
+      return;
+    for (StringRef name : knownFeatures)
+      if (name.starts_with(prefix))
+        enabled.erase(name);
+  };
+  drop("avx2", "avx512");
+  drop("avx512f", "avx512");
+  drop("amx-tile", "amx-");
+
+  TargetDescription target;
+  for (StringRef name : knownFeatures)
+    if (enabled.contains(name))
+      target.features.push_back(name.str());
+  llvm::sort(target.features);
+  if (cpu.empty() || cpu == "native") {
+    if (long bytes = sysconf(_SC_LEVEL1_DCACHE_SIZE); bytes > 0)
+      target.l1Bytes = bytes;
+    if (long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE); bytes > 0)
+      target.l2Bytes = bytes;
+  }
+  return target;
+}
