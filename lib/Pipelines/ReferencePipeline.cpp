@@ -7,9 +7,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "mlir/Pass/PassManager.h"
-#include "mlir/Transforms/Passes.h"
+#include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
 
 using namespace mlir;
 
-void repo::buildDecomposePipeline(OpPassManager &pm) {}
+void repo::buildDecomposePipeline(OpPassManager &pm) {
+  pm.addPass(createDecompose());
+}

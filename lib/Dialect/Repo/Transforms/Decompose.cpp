@@ -20,7 +20,7 @@
 
 namespace mlir {
 namespace repo {
-#define GEN_PASS_DEF_REPODECOMPOSE
+#define GEN_PASS_DEF_DECOMPOSE
 #include "repo/Dialect/Repo/Transforms/Passes.h.inc"
 } // namespace repo
 } // namespace mlir
@@ -59,8 +59,8 @@ static void dropAttributes(Operation *op) {
 }
 
 namespace {
-struct RepoDecompose : repo::impl::RepoDecomposeBase<RepoDecompose> {
-  using RepoDecomposeBase::RepoDecomposeBase;
+struct Decompose : repo::impl::DecomposeBase<Decompose> {
+  using DecomposeBase::DecomposeBase;
 
   void runOnOperation() override {
     auto count = [&] {

@@ -11,7 +11,7 @@
 
 include "mlir/Pass/PassBase.td"
 
-def RepoDecompose : Pass<"repo-decompose", "::mlir::ModuleOp"> {
+def Decompose : Pass<"repo-decompose", "::mlir::ModuleOp"> {
   let summary = "define every repo op in terms of linalg, tensor, math and arith";
   let description = [{
     Replaces every op of the dialect by structured ops that say what it means. This
