@@ -1,0 +1,192 @@
+//===- Run.cpp - Checks the tensors of an entry and calls it --------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Context.h"
+#include <string>
+
+static std::string describeType(int code, int bits, int lanes = 1) {
+  static const char *const names[] = {"i",  "u",       "f",   "handle",
+                                      "bf", "complex", "bool"};
+  std::string name =
+      code < 7 ? names[code] : "type" + std::to_string(code) + "_";
+  if (code != 6)
+    name += std::to_string(bits);
+  return lanes == 1 ? name : name + "x" + std::to_string(lanes);
+}
+
+namespace {
+/// Checks the tensors of one call, and fills the slots.
+class Call {
+public:
+  Call(repo_rt_context *context, const repo_rt_signature *signature)
+      : context(context), signature(signature), slots(context->slots),
+        symbols(context->symbols) {}
+
+  int32_t check(DLTensor *const *tensors, int32_t count) {
+    if (count != signature->num_arguments)
+      return repo_rt_fail(context, REPO_RT_BAD_ARGUMENT,
+                          "%s: expected %d tensors, got %d", signature->name,
+                          signature->num_arguments, count);
+    slots.clear();
+    slots.reserve(signature->num_slots);
+    symbols.assign(signature->num_symbols, -1);
+    owners.assign(signature->num_symbols, nullptr);
+    for (int32_t i = 0; i < count; ++i)
+      if (int32_t status = checkTensor(signature->arguments[i], tensors[i]))
+        return status;
+    return REPO_RT_OK;
+  }
+
+private:
+  int32_t checkTensor(const repo_rt_argument &argument,
+                      const DLTensor *tensor) {
+    if (!tensor)
+      return fail(argument, "expected a tensor, got NULL");
+    if (tensor->device.device_type != 1)
+      return fail(
+          argument,
+          "expected a tensor on the CPU (device type 1), got device type " +
+              std::to_string(tensor->device.device_type));
+    if (tensor->dtype.code != argument.dtype_code ||
+        tensor->dtype.bits != argument.dtype_bits || tensor->dtype.lanes != 1)
+      return fail(argument,
+                  "expected element type " +
+                      describeType(argument.dtype_code, argument.dtype_bits) +
+                      ", got " +
+                      describeType(tensor->dtype.code, tensor->dtype.bits,
+                                   tensor->dtype.lanes));
+    if (tensor->ndim != argument.rank)
+      return fail(argument, "expected rank " + std::to_string(argument.rank) +
+                                ", got " + std::to_string(tensor->ndim));
+    bool empty = false;
+    for (int32_t dim = 0; dim < argument.rank; ++dim) {
+      int64_t size = tensor->shape[dim], expected = argument.sizes[dim];
+      const char *owner = nullptr;
+      if (size < 0)
+        return failSize(argument, dim, "a size that is not negative", size);
+      if (expected < 0) {
+        int64_t symbol = -1 - expected;
+        if (symbols[symbol] < 0) {
+          symbols[symbol] = size;
+          owners[symbol] = argument.name;
+        }
+        expected = symbols[symbol];
+        owner = owners[symbol];
+      }
+      if (size != expected)
+        return failSize(
+            argument, dim,
+            std::to_string(expected) +
+                (owner ? std::string(" as in `") + owner + "`" : ""),
+            size);
+      empty = empty || size == 0;
+    }
+    if (!tensor->data && !empty)
+      return fail(argument, "expected data, got NULL");
+
+    slots.push_back(static_cast<int64_t>(
+        reinterpret_cast<intptr_t>(tensor->data) + tensor->byte_offset));
+    for (int32_t dim = 0; dim < argument.rank; ++dim)
+      slots.push_back(tensor->shape[dim]);
+    size_t first = slots.size();
+    slots.resize(first + argument.rank);
+    int64_t rowMajor = 1;
+    bool output = argument.role >= 2;
+    for (int32_t dim = argument.rank - 1; dim >= 0; --dim) {
+      int64_t size = tensor->shape[dim];
+      int64_t stride = tensor->strides ? tensor->strides[dim] : rowMajor;
+      if (tensor->strides && size > 1 && !empty) {
+        if (dim == argument.rank - 1 && stride != 1)
+          return failStride(argument, dim, "1", stride);
+        if (stride < 0)
+          return failStride(argument, dim, "a stride that is not negative",
+                            stride);
+        if (output && stride == 0)
+          return failStride(argument, dim,
+                            "a stride other than 0, as it is written", stride);
+      }
+      slots[first + dim] = stride;
+      rowMajor *= size;
+    }
+    return REPO_RT_OK;
+  }
+
+  int32_t fail(const repo_rt_argument &argument, const std::string &text) {
+    return repo_rt_fail(context, REPO_RT_BAD_ARGUMENT, "%s: `%s`: %s",
+                        signature->name, argument.name, text.c_str());
+  }
+  int32_t failSize(const repo_rt_argument &argument, int32_t dim,
+                   const std::string &expected, int64_t found) {
+    return fail(argument, "expected dimension " + std::to_string(dim) +
+                              " to be " + expected + ", got " +
+                              std::to_string(found));
+  }
+  int32_t failStride(const repo_rt_argument &argument, int32_t dim,
+                     const std::string &expected, int64_t found) {
+    return fail(argument, "expected stride " + std::to_string(dim) + " to be " +
+                              expected + ", got " + std::to_string(found));
+  }
+
+  repo_rt_context *context;
+  const repo_rt_signature *signature;
+  std::vector<int64_t> &slots, &symbols;
+  std::vector<const char *> owners;
+};
+} // namespace
+
+static int32_t run(repo_rt_context *context, const repo_rt_signature *signature,
+                   DLTensor *const *tensors, int32_t count,
+                   void (*call)(repo_rt_context *, const int64_t *)) {
+  if (context->checked != signature->library) {
+    if (int32_t status =
+            repo_rt::checkLibrary(context, signature->library, signature->name))
+      return status;
+    context->checked = signature->library;
+  }
+  if (int32_t status = Call(context, signature).check(tensors, count))
+    return status;
+  context->error.clear();
+  // Nothing with a destructor lives in the frames that a jump leaves: they are
+  // of emitted code.
+  std::jmp_buf outOfMemory;
+  if (setjmp(outOfMemory)) {
+    context->outOfMemory = nullptr;
+    context->workspace.reset();
+    return REPO_RT_OUT_OF_MEMORY;
+  }
+  context->outOfMemory = &outOfMemory;
+  call(context, context->slots.data());
+  context->outOfMemory = nullptr;
+  context->workspace.reset();
+  return REPO_RT_OK;
+}
+
+static void *allocate(repo_rt_context *context, uint64_t bytes) {
+  if (void *memory = context->workspace.allocate(bytes))
+    return memory;
+  repo_rt_fail(context, REPO_RT_OUT_OF_MEMORY,
+               "out of memory: cannot allocate %llu bytes of workspace",
+               static_cast<unsigned long long>(bytes));
+  std::longjmp(*context->outOfMemory, 1);
+}
+
+static uint64_t mark(repo_rt_context *context) {
+  return context->workspace.mark();
+}
+
+static void release(repo_rt_context *context, uint64_t mark) {
+  context->workspace.release(mark);
+}
+
+const repo_rt_api repo_rt::api = {REPO_RT_ABI_VERSION,
+                                  sizeof(repo_rt_api),
+                                  run,
+                                  repo_rt::parallelFor,
+                                  allocate,
+                                  mark,
+                                  release};
