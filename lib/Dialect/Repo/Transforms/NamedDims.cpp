@@ -95,6 +95,11 @@ Value NamedBuilder::sizeValue(unsigned dim) {
   return getValueOrCreateConstantIndexOp(builder, loc, size(dim));
 }
 
+bool NamedBuilder::isEmpty(ArrayRef<unsigned> dims) {
+  return llvm::any_of(
+      dims, [&](unsigned dim) { return getConstantIntValue(size(dim)) == 0; });
+}
+
 NamedTensor NamedBuilder::name(Value value, ArrayRef<unsigned> dims) {
   if (!value)
     return {};

@@ -97,6 +97,8 @@ public:
   void setSize(unsigned dim, OpFoldResult size);
   OpFoldResult size(unsigned dim);
   Value sizeValue(unsigned dim);
+  /// Whether one of the dimensions is statically 0.
+  bool isEmpty(ArrayRef<unsigned> dims);
 
   NamedTensor empty(ArrayRef<unsigned> dims, Type elementType);
   /// A tensor of the compute type.

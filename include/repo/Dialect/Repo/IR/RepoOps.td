@@ -270,6 +270,10 @@ def Repo_RotateOp : Repo_ValueOp<"rotate"> {
     `:` functional-type(operands, results)
   }];
   let extraClassDeclaration = baseClassDeclaration # [{
+    /// The result may round to another element type; the verifier checks the shape.
+    static bool isCompatibleReturnTypes(TypeRange inferred, TypeRange actual) {
+      return isa<ShapedType>(actual[0]);
+    }
     /// The position of iteration dimension `dim` (0 b, 1 h, 2 n, 3 d) in the input.
     int64_t getInputDim(unsigned dim);
     AffineMap getInputMap();
