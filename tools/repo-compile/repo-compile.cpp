@@ -12,53 +12,56 @@
 //===----------------------------------------------------------------------===//
 
 #include "../common/Flags.h"
-#include "CompileFile.h"
+#include "repo/Driver/Driver.h"
 
 using namespace mlir::repo;
 
 int main(int argc, char **argv) {
-  FileRequest request;
-  request.cpu = "native";
-  std::string target = "cpu", chip, stopAfter, emit;
+  DriverRequest request;
+  std::string target = "cpu", chip, stopAfter, emit, model, dtype;
   repo_tools::Flags flags(
       "repo-compile",
       "usage: repo-compile FILE.mlir -o OUT [flags]\n"
-      "Compiles IR ahead of time; `-o -` writes to the standard output.\n");
-  flags.add("o", request.output,
-            "output file; a header is written beside a library");
+      "       repo-compile --model=DIR -o OUTDIR [flags]\n"
+      "Compiles IR, or a model in a Hugging Face directory, ahead of time. `-o -` writes\n"
+      "to the standard output.\n");
+  flags.add("o", request.output, "output file (a header is written beside a library) or folder");
+  flags.add("model", model, "folder with config.json and the weights");
+  flags.add("dtype", dtype, "arithmetic of a model: f32", {"f32", "bf16"});
   flags.add("target", target, "cpu (default) or cuda", {"cpu", "cuda"});
-  flags.add("cpu", request.cpu,
-            "native (default) or a CPU name of LLVM, such as x86-64-v3");
-  flags.add("features", request.features,
-            "changes of the CPU's features, such as +amx-bf16");
+  flags.add("cpu", request.cpu, "native (default) or a CPU name of LLVM, such as x86-64-v3");
+  flags.add("features", request.features, "changes of the CPU's features, such as +amx-bf16");
   flags.add("chip", chip, "GPU architecture, such as sm_90a");
   flags.add("emit", emit, "mlir, llvm, asm, obj, so (default), ptx or cubin",
             {"mlir", "llvm", "asm", "obj", "so", "ptx", "cubin"});
-  flags.add("stop-after", stopAfter,
-            "print the IR after graph, schedule, tile, vector or llvm",
+  flags.add("stop-after", stopAfter, "print the IR after graph, schedule, tile, vector or llvm",
             {"graph", "schedule", "tile", "vector", "llvm"});
   flags.add("pipeline", request.options.pipeline, "cpu (default) or reference",
             {"cpu", "reference"});
-  flags.add("save-temps", request.options.saveTemps,
-            "folder for the IR after every stage");
+  flags.add("save-temps", request.options.saveTemps, "folder for the IR after every stage");
   flags.add("sanitize", request.options.sanitize, "address, thread or both",
             {"address", "thread", "address,thread", "thread,address"});
   flags.add("report", request.report, "print what was decided, and why");
   if (int status = flags.parse(argc, argv); status >= 0)
     return status;
-  if (flags.positional.size() != 1)
-    return flags.fail("expected one input file, got " +
-                      std::to_string(flags.positional.size()) + "; see --help");
+  if (flags.positional.size() != (model.empty() ? 1 : 0))
+    return flags.fail("expected one input file or --model, got " +
+                      std::to_string(flags.positional.size()) + " files; see --help");
   if (request.output.empty())
     return flags.fail("expected -o and an output path; see --help");
+  auto fail = [](llvm::StringRef line) { llvm::errs() << "repo-compile: " << line << "\n"; };
   if (target == "cuda" || emit == "ptx" || emit == "cubin") {
-    llvm::errs()
-        << "repo-compile: expected --target=cpu: this build has no GPU path\n";
+    fail("expected --target=cpu: this build has no GPU path");
     return 1;
   }
-  request.input = flags.positional[0];
+  if (dtype == "bf16") {
+    fail("expected --dtype=f32: this build has no bf16 arithmetic for models");
+    return 1;
+  }
+  request.input = model.empty() ? flags.positional[0] : model;
   request.emit = !emit.empty() ? emit : stopAfter.empty() ? "so" : "mlir";
   if (!stopAfter.empty())
     request.options.stopAfter = stopAfter;
-  return compileFile(request);
+  return failed(model.empty() ? compileFile(request, fail)
+                              : compileModelDirectory(request, fail));
 }

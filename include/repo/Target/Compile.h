@@ -34,6 +34,8 @@ struct CompileOptions {
   /// "address", "thread" or both, separated by a comma; needs the sanitizer's
   /// runtime in the program that loads the library.
   std::string sanitize;
+  /// Say by remarks what was decided, and why.
+  bool report = false;
 };
 
 struct CompileResult {

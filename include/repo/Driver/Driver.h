@@ -1,0 +1,54 @@
+//===- Driver.h - Files in, files out ---------------------------*- C++ -*-===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What repo-compile and the C API do: read a file of IR or a model directory, compile,
+// write. A file is written whole or not at all.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef REPO_DRIVER_DRIVER_H
+#define REPO_DRIVER_DRIVER_H
+
+#include "repo/Target/Compile.h"
+#include <functional>
+
+namespace mlir {
+namespace repo {
+
+struct DriverRequest {
+  /// A file of IR ("-": standard input), or a model directory.
+  std::string input;
+  /// A file ("-": standard output), or the folder of a compiled model.
+  std::string output;
+  std::string cpu = "native", features;
+  /// mlir, llvm, asm, obj or so.
+  std::string emit = "so";
+  bool report = false;
+  /// pipeline, stopAfter, saveTemps and sanitize; the rest follows from the above.
+  CompileOptions options;
+  /// The text to compile instead of reading `input`, which then only names it.
+  std::optional<std::string> source;
+};
+
+/// Takes one line of text per error or remark.
+using MessageSink = std::function<void(StringRef)>;
+
+/// Adds every dialect, extension and translation the compiler needs.
+void registerEverything(DialectRegistry &registry);
+
+/// Compiles one module: OUT, and a header beside a library or object.
+LogicalResult compileFile(const DriverRequest &request, MessageSink message);
+
+/// Compiles a model directory to OUT/{model.so, model.h, manifest.json}; or, where
+/// `emit` is not "so", to the one file OUT.
+LogicalResult compileModelDirectory(const DriverRequest &request, MessageSink message);
+
+} // namespace repo
+} // namespace mlir
+
+#endif // REPO_DRIVER_DRIVER_H

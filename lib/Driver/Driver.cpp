@@ -1,0 +1,219 @@
+//===- Driver.cpp - Files in, files out -----------------------------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "repo/Driver/Driver.h"
+#include "mlir/InitAllDialects.h"
+#include "mlir/InitAllExtensions.h"
+#include "mlir/Parser/Parser.h"
+#include "repo/InitAll.h"
+#include "repo/Model/Importer.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SourceMgr.h"
+
+using namespace mlir;
+using namespace mlir::repo;
+
+void mlir::repo::registerEverything(DialectRegistry &registry) {
+  repo::registerAllDialects(registry);
+  ::mlir::registerAllDialects(registry);
+  registerAllExtensions(registry);
+  registerCompilerDialects(registry);
+}
+
+namespace {
+/// Turns diagnostics into lines. After the first error nothing more is said: the rest
+/// follows from it.
+class Messages {
+public:
+  Messages(MLIRContext &context, const MessageSink &sink)
+      : sink(sink), handler(&context, [this](Diagnostic &diagnostic) {
+          return report(diagnostic);
+        }) {}
+
+  LogicalResult fail(const Twine &message) {
+    if (!failed)
+      sink(message.str());
+    failed = true;
+    return failure();
+  }
+
+private:
+  LogicalResult report(Diagnostic &diagnostic) {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    if (auto file = diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
+      stream << file.getFilename().getValue() << ":" << file.getLine() << ":"
+             << file.getColumn() << ": ";
+    bool error = diagnostic.getSeverity() == DiagnosticSeverity::Error;
+    stream << (error ? "error: " : "remark: ") << diagnostic;
+    if (!error)
+      sink(StringRef(text).split('\n').first);
+    else
+      (void)fail(StringRef(text).split('\n').first);
+    return success();
+  }
+
+  const MessageSink &sink;
+  bool failed = false;
+  ScopedDiagnosticHandler handler;
+};
+} // namespace
+
+/// Writes all of `bytes` to `path`, or nothing.
+static LogicalResult writeFile(StringRef path, StringRef bytes, Messages &messages) {
+  if (path == "-") {
+    llvm::outs() << bytes;
+    llvm::outs().flush();
+    if (!llvm::outs().has_error())
+      return success();
+    llvm::outs().clear_error();
+    return messages.fail("cannot write the standard output");
+  }
+  auto fail = [&](std::error_code error) {
+    return messages.fail("cannot write `" + path + "`: " + error.message());
+  };
+  // Special files (a pipe, /dev/full) are written to as they are.
+  llvm::sys::fs::file_status status;
+  bool special = !llvm::sys::fs::status(path, status) &&
+                 llvm::sys::fs::exists(status) &&
+                 !llvm::sys::fs::is_regular_file(status);
+  SmallString<128> temporary(path);
+  int descriptor;
+  std::error_code error =
+      special ? llvm::sys::fs::openFileForWrite(path, descriptor)
+              : llvm::sys::fs::createUniqueFile(path + ".%%%%%%.tmp", descriptor, temporary,
+                                                llvm::sys::fs::OF_None, 0644);
+  if (error)
+    return fail(error);
+  llvm::raw_fd_ostream stream(descriptor, /*shouldClose=*/true);
+  stream << bytes;
+  stream.close();
+  error = stream.error();
+  stream.clear_error();
+  if (!error && !special)
+    error = llvm::sys::fs::rename(temporary, path);
+  if (!error)
+    return success();
+  if (!special)
+    llvm::sys::fs::remove(temporary);
+  return fail(error);
+}
+
+/// Compiles IR text; `name` is where it comes from.
+static LogicalResult compileText(MLIRContext &context, std::unique_ptr<llvm::MemoryBuffer> text,
+                                 const DriverRequest &request, Messages &messages,
+                                 CompileResult &result) {
+  CompileOptions options = request.options;
+  std::string error;
+  FailureOr<TargetDescription> target =
+      describeTarget(request.cpu, request.features, error);
+  if (failed(target))
+    return messages.fail(error);
+  options.target = *target;
+  options.emit = llvm::StringSwitch<EmitKind>(request.emit)
+                     .Case("mlir", EmitKind::mlir)
+                     .Case("llvm", EmitKind::llvm)
+                     .Case("asm", EmitKind::assembly)
+                     .Case("obj", EmitKind::object)
+                     .Default(EmitKind::library);
+  options.report = request.report;
+  std::string name = text->getBufferIdentifier().str();
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(std::move(text), llvm::SMLoc());
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(sources, &context);
+  if (!module)
+    return messages.fail("`" + name + "` is not valid IR");
+  if (!options.saveTemps.empty())
+    if (std::error_code code = llvm::sys::fs::create_directories(options.saveTemps))
+      return messages.fail("cannot make `" + options.saveTemps + "`: " + code.message());
+  if (failed(compileModule(*module, options, result)))
+    return messages.fail("cannot compile `" + name + "`");
+  return success();
+}
+
+LogicalResult mlir::repo::compileFile(const DriverRequest &request, MessageSink message) {
+  DialectRegistry registry;
+  registerEverything(registry);
+  MLIRContext context(registry);
+  Messages messages(context, message);
+  std::unique_ptr<llvm::MemoryBuffer> text;
+  if (request.source) {
+    text = llvm::MemoryBuffer::getMemBufferCopy(*request.source, request.input);
+  } else {
+    auto buffer = llvm::MemoryBuffer::getFileOrSTDIN(request.input);
+    if (!buffer)
+      return messages.fail("cannot read `" + request.input +
+                           "`: " + buffer.getError().message());
+    text = std::move(*buffer);
+  }
+  CompileResult result;
+  if (failed(compileText(context, std::move(text), request, messages, result)))
+    return failure();
+  if (request.output == "-" || (request.emit != "so" && request.emit != "obj"))
+    return writeFile(request.output, result.output, messages);
+  SmallString<128> header(request.output);
+  llvm::sys::path::replace_extension(header, "h");
+  if (failed(writeFile(header, result.header, messages)))
+    return failure();
+  if (succeeded(writeFile(request.output, result.output, messages)))
+    return success();
+  llvm::sys::fs::remove(header);
+  return failure();
+}
+
+LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
+                                                MessageSink message) {
+  DialectRegistry registry;
+  registerEverything(registry);
+  MLIRContext context(registry);
+  Messages messages(context, message);
+  std::string error;
+  FailureOr<ModelConfig> config = readModelConfig(request.input, error);
+  if (failed(config))
+    return messages.fail(error);
+  std::vector<Weight> weights = listWeights(*config);
+  if (failed(readWeightTypes(request.input, weights, error)))
+    return messages.fail(error);
+  auto text = llvm::MemoryBuffer::getMemBufferCopy(writeModelIR(*config, weights),
+                                                   request.input);
+  // The graph is shown as it is written, comments and all.
+  if (request.emit == "mlir" && request.options.stopAfter == "graph")
+    return writeFile(request.output, text->getBuffer(), messages);
+  CompileResult result;
+  if (failed(compileText(context, std::move(text), request, messages, result)))
+    return failure();
+  if (request.emit != "so")
+    return writeFile(request.output, result.output, messages);
+
+  bool existed = llvm::sys::fs::exists(request.output);
+  if (std::error_code code = llvm::sys::fs::create_directories(request.output))
+    return messages.fail("cannot make `" + request.output + "`: " + code.message());
+  // The manifest comes last: a folder without one is no compiled model.
+  const std::pair<StringRef, std::string> files[] = {
+      {"model.so", std::move(result.output)},
+      {"model.h", std::move(result.header)},
+      {"manifest.json", writeModelManifest(*config, weights)}};
+  SmallVector<SmallString<128>> written;
+  for (auto &[name, bytes] : files) {
+    SmallString<128> path(request.output);
+    llvm::sys::path::append(path, name);
+    if (succeeded(writeFile(path, bytes, messages))) {
+      written.push_back(path);
+      continue;
+    }
+    for (StringRef done : written)
+      llvm::sys::fs::remove(done);
+    if (!existed)
+      llvm::sys::fs::remove(request.output);
+    return failure();
+  }
+  return success();
+}
