@@ -1,0 +1,27 @@
+//===- RunModel.h - Run a compiled model ------------------------*- C++ -*-===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef REPO_TOOLS_REPO_RUN_RUNMODEL_H
+#define REPO_TOOLS_REPO_RUN_RUNMODEL_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+/// What the command line asks for; numbers were checked.
+struct ModelRequest {
+  std::string model, weights, logits, positions, threads;
+  std::vector<int32_t> tokens;
+  int64_t generate = 0;
+  bool ignoreEnd = false, json = false;
+};
+
+/// Evaluates and generates; returns the exit status.
+int runModel(const ModelRequest &request);
+
+#endif // REPO_TOOLS_REPO_RUN_RUNMODEL_H
