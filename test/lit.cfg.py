@@ -23,7 +23,7 @@ llvm_config.add_tool_substitutions(
 # Runs what `repo-decompose` leaves, with upstream passes alone: the ops' meaning
 # is tested without any lowering of ours.
 lower = (
-    "canonicalize,one-shot-bufferize{bufferize-function-boundaries=true "
+    "convert-elementwise-to-linalg,canonicalize,one-shot-bufferize{bufferize-function-boundaries=true "
     "function-boundary-type-conversion=identity-layout-map},"
     "buffer-deallocation-pipeline,convert-linalg-to-loops,lower-affine,"
     "expand-strided-metadata,lower-affine,arith-expand{include-bf16=true},"

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
@@ -14,4 +15,6 @@ using namespace mlir;
 
 void repo::buildDecomposePipeline(OpPassManager &pm) {
   pm.addPass(createDecompose());
+  // Arithmetic on whole tensors, as front ends write it.
+  pm.addPass(createConvertElementwiseToLinalgPass());
 }

@@ -212,6 +212,8 @@ def Repo_BlendPositionsOp : Repo_ValueOp<"blend_positions"> {
   let arguments = (ins Repo_RealTensor:$positions, Repo_RealTensor:$index,
                        F64Attr:$weight);
   let results = (outs Repo_RealTensor:$result);
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
   let assemblyFormat = [{
     $positions `,` $index attr-dict `:` functional-type(operands, results)
   }];
@@ -265,6 +267,8 @@ def Repo_RotateOp : Repo_ValueOp<"rotate"> {
                        Optional<Repo_RealTensor>:$omega,
                        Repo_RopeAttr:$rope, OptionalAttr<AffineMapAttr>:$layout);
   let results = (outs Repo_FloatTensor:$result);
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
   let assemblyFormat = [{
     $input `by` `(` $positions `)` (`omega` `(` $omega^ `)`)? attr-dict
     `:` functional-type(operands, results)
@@ -363,6 +367,7 @@ def Repo_AttentionOp : Repo_DestinationOp<"attention"> {
     OptionalAttr<DenseI64ArrayAttr>:$window, OptionalAttr<F64Attr>:$scale,
     OptionalAttr<F64Attr>:$softcap, OptionalAttr<AffineMapArrayAttr>:$layouts);
   let results = (outs Variadic<Repo_FloatTensor>:$results);
+  let hasCanonicalizer = 1;
   let assemblyFormat = [{
     $query `,` $key `,` $value
     (`query_positions` `(` $query_positions^ `)`)?
@@ -539,6 +544,7 @@ def Repo_CacheAppendOp : Repo_DestinationOp<"cache_append"> {
     Repo_FloatShaped:$value_cache, OptionalAttr<Repo_RopeAttr>:$rope,
     OptionalAttr<AffineMapArrayAttr>:$layouts);
   let results = (outs Variadic<Repo_FloatTensor>:$results);
+  let hasCanonicalizer = 1;
   let assemblyFormat = [{
     $key `,` $value (`positions` `(` $positions^ `)`)? (`omega` `(` $omega^ `)`)?
     `at` `(` $at `)` (`table` `(` $table^ `)`)? `into` $key_cache `,` $value_cache
