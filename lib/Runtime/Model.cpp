@@ -35,6 +35,10 @@ struct repo_rt_model {
   }
 };
 
+/// Integer positions are exact in f32 up to here. max_position_embeddings is no limit: it
+/// says what a model was trained on, and models run past it.
+static constexpr int64_t maxTokens = int64_t(1) << 24;
+
 struct repo_rt_session {
   const repo_rt_model *model = nullptr;
   int64_t batch = 0, length = 0, capacity = 0;
@@ -178,7 +182,6 @@ bool repo_rt_session::reserve(int64_t wanted) {
   if (wanted <= capacity)
     return true;
   int64_t next = std::max<int64_t>({wanted, 2 * capacity, 64});
-  next = std::min(next, std::max(wanted, model->info.max_positions));
   int64_t width = model->info.head_size;
   for (std::vector<float> &cache : caches) {
     std::vector<float> grown;
@@ -263,10 +266,10 @@ static int32_t advance(repo_rt_context *context, repo_rt_session *session,
       return repo_rt_fail(context, REPO_RT_BAD_ARGUMENT,
                           "token %lld: expected 0 to %lld, got %d", (long long)i,
                           (long long)info.vocabulary - 1, tokens[i]);
-  if (session->length + n > info.max_positions)
+  if (session->length + n > maxTokens)
     return repo_rt_fail(context, REPO_RT_BAD_ARGUMENT,
-                        "expected at most %lld tokens (max_position_embeddings), got %lld",
-                        (long long)info.max_positions, (long long)(session->length + n));
+                        "expected at most %lld tokens in a session, got %lld",
+                        (long long)maxTokens, (long long)(session->length + n));
   if (!session->reserve(session->length + n))
     return repo_rt_fail(context, REPO_RT_OUT_OF_MEMORY,
                         "out of memory: cannot grow the cache to %lld tokens",
