@@ -10,11 +10,13 @@
 #include "mlir/IR/DialectRegistry.h"
 #include "repo/Conversion/Passes.h"
 #include "repo/Dialect/Repo/IR/Repo.h"
+#include "repo/Dialect/Repo/IR/RepoBufferization.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
 
 void mlir::repo::registerAllDialects(DialectRegistry &registry) {
   registry.insert<RepoDialect>();
+  registerBufferizableOpInterfaceExternalModels(registry);
 }
 
 void mlir::repo::registerAllPasses() {

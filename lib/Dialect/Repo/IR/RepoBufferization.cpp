@@ -1,0 +1,72 @@
+//===- RepoBufferization.cpp - Bufferization of repo ops ------------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The ops in destination style become the same ops on buffers. They differ in
+// whether a destination is read: attention only writes, the online step updates
+// its state, and appending to a cache keeps the rest of it.
+//
+//===----------------------------------------------------------------------===//
+
+#include "repo/Dialect/Repo/IR/RepoBufferization.h"
+#include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
+#include "mlir/Dialect/Bufferization/IR/DstBufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Utils/StructuredOpsUtils.h"
+#include "mlir/IR/DialectRegistry.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
+
+using namespace mlir;
+using namespace mlir::bufferization;
+using namespace mlir::repo;
+
+namespace {
+template <typename OpTy, bool readsDestinations>
+struct DestinationModel
+    : DstBufferizableOpInterfaceExternalModel<
+          DestinationModel<OpTy, readsDestinations>, OpTy> {
+  bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
+                              const AnalysisState &) const {
+    return readsDestinations || !cast<OpTy>(op).isDpsInit(&operand);
+  }
+
+  LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
+                          const BufferizationOptions &options,
+                          BufferizationState &state) const {
+    auto destination = cast<OpTy>(op);
+    OpBuilder::InsertionGuard guard(rewriter);
+    rewriter.setInsertionPoint(op);
+    SmallVector<Value> operands, destinations;
+    for (OpOperand &operand : op->getOpOperands()) {
+      Value value = operand.get();
+      if (isa<TensorType>(value.getType())) {
+        FailureOr<Value> buffer = getBuffer(rewriter, value, options, state);
+        if (failed(buffer))
+          return failure();
+        value = *buffer;
+      }
+      operands.push_back(value);
+      if (destination.isDpsInit(&operand))
+        destinations.push_back(value);
+    }
+    mlir::clone(rewriter, op, /*newResultTypes=*/TypeRange(), operands);
+    replaceOpWithBufferizedValues(rewriter, op, destinations);
+    return success();
+  }
+};
+} // namespace
+
+void mlir::repo::registerBufferizableOpInterfaceExternalModels(
+    DialectRegistry &registry) {
+  registry.addExtension(+[](MLIRContext *context, RepoDialect *) {
+    AttentionOp::attachInterface<DestinationModel<AttentionOp, false>>(
+        *context);
+    OnlineAttentionOp::attachInterface<
+        DestinationModel<OnlineAttentionOp, true>>(*context);
+    CacheAppendOp::attachInterface<DestinationModel<CacheAppendOp, true>>(
+        *context);
+  });
+}
