@@ -131,7 +131,7 @@ func.func @compose_kept(%x: tensor<1x2x3x4xf32>, %a: tensor<1x2x3xf32>) -> (tens
 // -----
 
 // Position interpolation: z / 4 is linear scaling by 4.
-// CHECK: #[[ROPE:.*]] = #repo.rope<theta = 1.0E+4, dim = 4, scaling = #repo.linear<factor = 4.0E+0>>
+// CHECK: #[[ROPE:.*]] = #repo.rope<theta = 1.0E+4, dim = 4, scaling = #repo.linear<factor = 4.0>>
 // CHECK-LABEL: func @scaled_positions
 // CHECK-SAME: %{{.*}}: tensor<1x2x3x4xf32>, %[[Z:[a-z0-9]*]]: tensor<1x2x3xf32>
 func.func @scaled_positions(%x: tensor<1x2x3x4xf32>, %z: tensor<1x2x3xf32>) -> tensor<1x2x3x4xf32> {
@@ -311,7 +311,7 @@ func.func @index_offsets(%q: tensor<1x2x1x4xf32>, %k: tensor<1x2x6x4xf32>, %o: t
 
 // -----
 
-// CHECK: #[[ROPE:.*]] = #repo.rope<theta = 1.0E+4, dim = 4, scaling = #repo.linear<factor = 2.0E+0>>
+// CHECK: #[[ROPE:.*]] = #repo.rope<theta = 1.0E+4, dim = 4, scaling = #repo.linear<factor = 2.0>>
 // CHECK-LABEL: func @equal_scales
 // CHECK-SAME: %[[ZQ:[a-z0-9]*]]: tensor<1x2x3xf32>, %[[ZK:[a-z0-9]*]]: tensor<1x1x3xf32>
 func.func @equal_scales(%q: tensor<1x2x3x4xf32>, %zq: tensor<1x2x3xf32>, %zk: tensor<1x1x3xf32>, %o: tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32> {

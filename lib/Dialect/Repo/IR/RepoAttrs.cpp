@@ -34,11 +34,18 @@ FailureOr<Real> FieldParser<Real>::parse(AsmParser &parser) {
 }
 
 AsmPrinter &mlir::repo::operator<<(AsmPrinter &printer, Real real) {
+  // The fewest digits that read back as the same number; 17 always do.
+  APFloat value((double(real)));
   SmallString<24> text;
-  APFloat(double(real))
-      .toString(text, /*FormatPrecision=*/0,
-                /*FormatMaxPadding=*/0);
-  return printer << text;
+  for (unsigned digits = 2; digits <= 17; ++digits) {
+    text.clear();
+    value.toString(text, digits, /*FormatMaxPadding=*/0);
+    if (APFloat(APFloat::IEEEdouble(), text).bitwiseIsEqual(value))
+      break;
+  }
+  StringRef shown = text;
+  shown.consume_back("E+0");
+  return printer << shown;
 }
 
 #define GET_ATTRDEF_CLASSES

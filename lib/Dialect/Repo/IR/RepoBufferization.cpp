@@ -25,9 +25,8 @@ using namespace mlir::repo;
 
 namespace {
 template <typename OpTy, bool readsDestinations>
-struct DestinationModel
-    : DstBufferizableOpInterfaceExternalModel<
-          DestinationModel<OpTy, readsDestinations>, OpTy> {
+struct DestinationModel : DstBufferizableOpInterfaceExternalModel<
+                              DestinationModel<OpTy, readsDestinations>, OpTy> {
   bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
                               const AnalysisState &) const {
     return readsDestinations || !cast<OpTy>(op).isDpsInit(&operand);
