@@ -1,4 +1,5 @@
-/*===- limits.c - What the machine can do at most -----------------------------===
+/*===- limits.c - What the machine can do at most
+ * -----------------------------===
  *
  * Part of the RePo compiler, under the Apache License v2.0 with LLVM
  * Exceptions. See LICENSE for license information.
@@ -25,8 +26,7 @@ static double now(void) {
   return t.tv_sec + 1e-9 * t.tv_nsec;
 }
 
-#define TWELVE(F)                                                              \
-  F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
+#define TWELVE(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
 
 /* Twelve independent chains hide the latency of a multiply-add on every core
  * with two units of latency at most 6. */

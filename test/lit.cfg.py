@@ -8,7 +8,7 @@ from lit.llvm import llvm_config
 config.name = "repo"
 config.test_format = lit.formats.ShTest(True)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["CMakeLists.txt", "Inputs"]
+config.excludes = ["CMakeLists.txt", "Inputs", "golden", "Unit"]
 config.test_source_root = os.path.dirname(__file__)
 config.test_exec_root = os.path.join(config.repo_obj_root, "test")
 
@@ -16,9 +16,11 @@ llvm_config.with_system_environment(["HOME", "TMP", "TEMP"])
 llvm_config.use_default_substitutions()
 llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
 llvm_config.add_tool_substitutions(
-    ["repo-opt", "mlir-opt", "mlir-runner"],
+    ["repo-opt", "repo-compile", "repo-run", "mlir-opt", "mlir-runner"],
     [config.repo_tools_dir, config.llvm_tools_dir],
 )
+
+config.substitutions.append(("%golden", os.path.join(config.test_source_root, "golden")))
 
 # Runs what `repo-decompose` leaves, with upstream passes alone: the ops' meaning
 # is tested without any lowering of ours.

@@ -29,8 +29,8 @@ void mlir::repo::registerEverything(DialectRegistry &registry) {
 }
 
 namespace {
-/// Turns diagnostics into lines. After the first error nothing more is said: the rest
-/// follows from it.
+/// Turns diagnostics into lines. After the first error nothing more is said:
+/// the rest follows from it.
 class Messages {
 public:
   Messages(MLIRContext &context, const MessageSink &sink)
@@ -68,7 +68,8 @@ private:
 } // namespace
 
 /// Writes all of `bytes` to `path`, or nothing.
-static LogicalResult writeFile(StringRef path, StringRef bytes, Messages &messages) {
+static LogicalResult writeFile(StringRef path, StringRef bytes,
+                               Messages &messages) {
   if (path == "-") {
     llvm::outs() << bytes;
     llvm::outs().flush();
@@ -89,7 +90,8 @@ static LogicalResult writeFile(StringRef path, StringRef bytes, Messages &messag
   int descriptor;
   std::error_code error =
       special ? llvm::sys::fs::openFileForWrite(path, descriptor)
-              : llvm::sys::fs::createUniqueFile(path + ".%%%%%%.tmp", descriptor, temporary,
+              : llvm::sys::fs::createUniqueFile(path + ".%%%%%%.tmp",
+                                                descriptor, temporary,
                                                 llvm::sys::fs::OF_None, 0644);
   if (error)
     return fail(error);
@@ -108,9 +110,10 @@ static LogicalResult writeFile(StringRef path, StringRef bytes, Messages &messag
 }
 
 /// Compiles IR text; `name` is where it comes from.
-static LogicalResult compileText(MLIRContext &context, std::unique_ptr<llvm::MemoryBuffer> text,
-                                 const DriverRequest &request, Messages &messages,
-                                 CompileResult &result) {
+static LogicalResult compileText(MLIRContext &context,
+                                 std::unique_ptr<llvm::MemoryBuffer> text,
+                                 const DriverRequest &request,
+                                 Messages &messages, CompileResult &result) {
   CompileOptions options = request.options;
   std::string error;
   FailureOr<TargetDescription> target =
@@ -132,14 +135,17 @@ static LogicalResult compileText(MLIRContext &context, std::unique_ptr<llvm::Mem
   if (!module)
     return messages.fail("`" + name + "` is not valid IR");
   if (!options.saveTemps.empty())
-    if (std::error_code code = llvm::sys::fs::create_directories(options.saveTemps))
-      return messages.fail("cannot make `" + options.saveTemps + "`: " + code.message());
+    if (std::error_code code =
+            llvm::sys::fs::create_directories(options.saveTemps))
+      return messages.fail("cannot make `" + options.saveTemps +
+                           "`: " + code.message());
   if (failed(compileModule(*module, options, result)))
     return messages.fail("cannot compile `" + name + "`");
   return success();
 }
 
-LogicalResult mlir::repo::compileFile(const DriverRequest &request, MessageSink message) {
+LogicalResult mlir::repo::compileFile(const DriverRequest &request,
+                                      MessageSink message) {
   DialectRegistry registry;
   registerEverything(registry);
   MLIRContext context(registry);
@@ -182,8 +188,8 @@ LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
   std::vector<Weight> weights = listWeights(*config);
   if (failed(readWeightTypes(request.input, weights, error)))
     return messages.fail(error);
-  auto text = llvm::MemoryBuffer::getMemBufferCopy(writeModelIR(*config, weights),
-                                                   request.input);
+  auto text = llvm::MemoryBuffer::getMemBufferCopy(
+      writeModelIR(*config, weights), request.input);
   // The graph is shown as it is written, comments and all.
   if (request.emit == "mlir" && request.options.stopAfter == "graph")
     return writeFile(request.output, text->getBuffer(), messages);
@@ -195,7 +201,8 @@ LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
 
   bool existed = llvm::sys::fs::exists(request.output);
   if (std::error_code code = llvm::sys::fs::create_directories(request.output))
-    return messages.fail("cannot make `" + request.output + "`: " + code.message());
+    return messages.fail("cannot make `" + request.output +
+                         "`: " + code.message());
   // The manifest comes last: a folder without one is no compiled model.
   const std::pair<StringRef, std::string> files[] = {
       {"model.so", std::move(result.output)},

@@ -66,7 +66,8 @@ static std::string describeShape(ArrayRef<int64_t> shape) {
   return text;
 }
 
-LogicalResult mlir::repo::readWeightTypes(StringRef folder, std::vector<Weight> &weights,
+LogicalResult mlir::repo::readWeightTypes(StringRef folder,
+                                          std::vector<Weight> &weights,
                                           std::string &error) {
   repo_rt_context *context = repo_rt_context_create();
   llvm::scope_exit destroy([&] { repo_rt_context_destroy(context); });
@@ -77,7 +78,8 @@ LogicalResult mlir::repo::readWeightTypes(StringRef folder, std::vector<Weight> 
   }
   llvm::scope_exit close([&] { repo_rt_safetensors_close(file); });
   for (Weight &weight : weights) {
-    const DLTensor *tensor = repo_rt_safetensors_find(file, weight.name.c_str());
+    const DLTensor *tensor =
+        repo_rt_safetensors_find(file, weight.name.c_str());
     auto fail = [&](const Twine &text) {
       error = (folder + ": `" + weight.name + "`: " + text).str();
       return failure();

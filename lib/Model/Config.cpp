@@ -17,8 +17,8 @@ using namespace mlir;
 using namespace mlir::repo;
 
 namespace {
-/// Reads keys of one JSON object. The first thing that is not as expected is kept as
-/// the error; everything after it is ignored.
+/// Reads keys of one JSON object. The first thing that is not as expected is
+/// kept as the error; everything after it is ignored.
 class Keys {
 public:
   Keys(const llvm::json::Object &object, std::string where, std::string &error)
@@ -80,13 +80,15 @@ public:
       llvm::raw_string_ostream(found) << *object.get(key);
       if (found.size() > 80)
         found = found.substr(0, 77) + "...";
-      error = where + ": `" + key.str() + "`: expected " + expected + ", got " + found;
+      error = where + ": `" + key.str() + "`: expected " + expected + ", got " +
+              found;
     }
     return 0;
   }
   int missing(StringRef key, const std::string &expected) {
     if (error.empty())
-      error = where + ": expected `" + key.str() + "`, " + expected + ", found no such key";
+      error = where + ": expected `" + key.str() + "`, " + expected +
+              ", found no such key";
     return 0;
   }
 
@@ -109,8 +111,8 @@ static void readRope(Keys &keys, RopeConfig &rope, int64_t maxPositions,
   if (type == "default")
     return;
   auto original = [&] {
-    return scaling.integer("original_max_position_embeddings", 1, INT64_C(1) << 40,
-                           maxPositions);
+    return scaling.integer("original_max_position_embeddings", 1,
+                           INT64_C(1) << 40, maxPositions);
   };
   if (type == "linear") {
     rope.scaling = RopeConfig::Scaling::linear;
@@ -134,47 +136,54 @@ static void readRope(Keys &keys, RopeConfig &rope, int64_t maxPositions,
     if (rope.attentionFactor == 0.0 && scaling.has("mscale") &&
         scaling.has("mscale_all_dim")) {
       auto magnitude = [&](double mscale) {
-        return rope.factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(rope.factor) + 1.0;
+        return rope.factor <= 1.0 ? 1.0
+                                  : 0.1 * mscale * std::log(rope.factor) + 1.0;
       };
       rope.attentionFactor = magnitude(scaling.number("mscale")) /
                              magnitude(scaling.number("mscale_all_dim"));
     }
   } else if (type == "dynamic" || type == "longrope" || type == "su") {
-    scaling.fail(typeKey, "default, linear, llama3 or yarn (frequencies that depend on the "
-                          "length make a cache of rotated keys wrong)");
+    scaling.fail(
+        typeKey,
+        "default, linear, llama3 or yarn (frequencies that depend on the "
+        "length make a cache of rotated keys wrong)");
   } else {
     scaling.fail(typeKey, "default, linear, llama3 or yarn");
   }
 }
 
-/// Reads `pe_config`. Its live keys are misspelt (`dynmaic_...`); a saved config has
-/// the correct spelling beside them, with defaults that the reference never reads. So
-/// the correct key counts only where the misspelt one is absent.
-static void readPositions(Keys &keys, ModelConfig &config, const std::string &where,
-                          std::string &error) {
+/// Reads `pe_config`. Its live keys are misspelt (`dynmaic_...`); a saved
+/// config has the correct spelling beside them, with defaults that the
+/// reference never reads. So the correct key counts only where the misspelt one
+/// is absent.
+static void readPositions(Keys &keys, ModelConfig &config,
+                          const std::string &where, std::string &error) {
   config.positions.assign(config.layers, PositionMode::index);
   const llvm::json::Object *object = keys.nested("pe_config");
   if (!object)
     return;
   Keys pe(*object, where + ": pe_config", error);
   std::string name = pe.string("dynamic_pe_mode", "none");
-  auto mode = llvm::StringSwitch<std::optional<PositionMode>>(name)
-                  .Case("none", PositionMode::index)
-                  .Case("nope", PositionMode::nope)
-                  .Case("continuous", PositionMode::continuous)
-                  .Case("multihead_continuous", PositionMode::multiheadContinuous)
-                  .Case("swigluex_multihead", PositionMode::swigluexMultihead)
-                  .Default(std::nullopt);
+  auto mode =
+      llvm::StringSwitch<std::optional<PositionMode>>(name)
+          .Case("none", PositionMode::index)
+          .Case("nope", PositionMode::nope)
+          .Case("continuous", PositionMode::continuous)
+          .Case("multihead_continuous", PositionMode::multiheadContinuous)
+          .Case("swigluex_multihead", PositionMode::swigluexMultihead)
+          .Default(std::nullopt);
   if (!mode) {
-    pe.fail("dynamic_pe_mode",
-            "none, nope, continuous, multihead_continuous or swigluex_multihead");
+    pe.fail(
+        "dynamic_pe_mode",
+        "none, nope, continuous, multihead_continuous or swigluex_multihead");
     return;
   }
-  StringRef startKey = pe.has("dynmaic_pe_start_layer") ? "dynmaic_pe_start_layer"
-                                                        : "dynamic_pe_start_layer";
+  StringRef startKey = pe.has("dynmaic_pe_start_layer")
+                           ? "dynmaic_pe_start_layer"
+                           : "dynamic_pe_start_layer";
   int64_t start = pe.integer(startKey, 0, INT32_MAX, 0);
-  StringRef idsKey =
-      pe.has("dynmaic_pe_layer_ids") ? "dynmaic_pe_layer_ids" : "dynamic_pe_layer_ids";
+  StringRef idsKey = pe.has("dynmaic_pe_layer_ids") ? "dynmaic_pe_layer_ids"
+                                                    : "dynamic_pe_layer_ids";
   std::string ids = pe.string(idsKey, "");
   std::vector<bool> listed(config.layers, StringRef(ids).trim().empty());
   SmallVector<StringRef> items;
@@ -193,7 +202,8 @@ static void readPositions(Keys &keys, ModelConfig &config, const std::string &wh
       config.positions[layer] = *mode;
 }
 
-FailureOr<ModelConfig> mlir::repo::parseModelConfig(StringRef text, StringRef where,
+FailureOr<ModelConfig> mlir::repo::parseModelConfig(StringRef text,
+                                                    StringRef where,
                                                     std::string &error) {
   error.clear();
   llvm::Expected<llvm::json::Value> parsed = llvm::json::parse(text);
@@ -219,23 +229,30 @@ FailureOr<ModelConfig> mlir::repo::parseModelConfig(StringRef text, StringRef wh
   config.heads = keys.integer("num_attention_heads", 1, 65536);
   config.kvHeads = keys.integer("num_key_value_heads", 1, 65536, config.heads);
   config.vocabulary = keys.integer("vocab_size", 1, INT32_MAX);
-  config.maxPositions = keys.integer("max_position_embeddings", 1, INT64_C(1) << 31, 2048);
+  config.maxPositions =
+      keys.integer("max_position_embeddings", 1, INT64_C(1) << 31, 2048);
   config.epsilon = keys.number("rms_norm_eps", 1e-6);
   config.tiedEmbeddings = keys.boolean("tie_word_embeddings", false);
   if (keys.boolean("attention_bias", false))
-    keys.fail("attention_bias", "false (projections with a bias are not supported)");
+    keys.fail("attention_bias",
+              "false (projections with a bias are not supported)");
   if (keys.string("hidden_act", "silu") != "silu")
     keys.fail("hidden_act", "silu");
-  if (error.empty() && !keys.has("head_dim") && config.hidden % config.heads != 0)
-    keys.fail("hidden_size", "a multiple of the " + std::to_string(config.heads) + " heads");
+  if (error.empty() && !keys.has("head_dim") &&
+      config.hidden % config.heads != 0)
+    keys.fail("hidden_size",
+              "a multiple of the " + std::to_string(config.heads) + " heads");
   if (error.empty() && config.heads % config.kvHeads != 0)
     keys.fail("num_key_value_heads",
               "a divisor of the " + std::to_string(config.heads) + " heads");
   if (!error.empty())
     return failure();
-  config.headSize = keys.integer("head_dim", 1, 65536, config.hidden / config.heads);
+  config.headSize =
+      keys.integer("head_dim", 1, 65536, config.hidden / config.heads);
   if (error.empty() && config.headSize % 2 != 0)
-    error = (where + ": expected an even head size, got " + Twine(config.headSize)).str();
+    error =
+        (where + ": expected an even head size, got " + Twine(config.headSize))
+            .str();
   if (const llvm::json::Value *end = object->get("eos_token_id")) {
     if (const llvm::json::Array *list = end->getAsArray()) {
       for (const llvm::json::Value &value : *list)
@@ -255,7 +272,8 @@ FailureOr<ModelConfig> mlir::repo::parseModelConfig(StringRef text, StringRef wh
   return config;
 }
 
-FailureOr<ModelConfig> mlir::repo::readModelConfig(StringRef folder, std::string &error) {
+FailureOr<ModelConfig> mlir::repo::readModelConfig(StringRef folder,
+                                                   std::string &error) {
   SmallString<128> path(folder);
   llvm::sys::path::append(path, "config.json");
   auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);

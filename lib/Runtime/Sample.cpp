@@ -23,7 +23,8 @@ static double nextUniform(uint64_t &state) {
 int32_t repo_rt_sample(const float *logits, int64_t vocabulary,
                        const repo_rt_sampling *sampling, uint64_t *state) {
   if (!(sampling->temperature > 0))
-    return static_cast<int32_t>(std::max_element(logits, logits + vocabulary) - logits);
+    return static_cast<int32_t>(std::max_element(logits, logits + vocabulary) -
+                                logits);
 
   std::vector<int32_t> order(vocabulary);
   std::iota(order.begin(), order.end(), 0);
@@ -33,8 +34,8 @@ int32_t repo_rt_sample(const float *logits, int64_t vocabulary,
     order.resize(sampling->top_k);
   std::vector<double> weights;
   for (int32_t token : order)
-    weights.push_back(
-        std::exp((double(logits[token]) - logits[order[0]]) / sampling->temperature));
+    weights.push_back(std::exp((double(logits[token]) - logits[order[0]]) /
+                               sampling->temperature));
   double total = std::accumulate(weights.begin(), weights.end(), 0.0);
   if (sampling->top_p > 0 && sampling->top_p < 1) {
     // The token that crosses p stays.

@@ -19,26 +19,31 @@ using namespace mlir::repo;
 int main(int argc, char **argv) {
   DriverRequest request;
   std::string target = "cpu", chip, stopAfter, emit, model, dtype;
-  repo_tools::Flags flags(
-      "repo-compile",
-      "usage: repo-compile FILE.mlir -o OUT [flags]\n"
-      "       repo-compile --model=DIR -o OUTDIR [flags]\n"
-      "Compiles IR, or a model in a Hugging Face directory, ahead of time. `-o -` writes\n"
-      "to the standard output.\n");
-  flags.add("o", request.output, "output file (a header is written beside a library) or folder");
+  repo_tools::Flags flags("repo-compile",
+                          "usage: repo-compile FILE.mlir -o OUT [flags]\n"
+                          "       repo-compile --model=DIR -o OUTDIR [flags]\n"
+                          "Compiles IR, or a model in a Hugging Face "
+                          "directory, ahead of time. `-o -` writes\n"
+                          "to the standard output.\n");
+  flags.add("o", request.output,
+            "output file (a header is written beside a library) or folder");
   flags.add("model", model, "folder with config.json and the weights");
   flags.add("dtype", dtype, "arithmetic of a model: f32", {"f32", "bf16"});
   flags.add("target", target, "cpu (default) or cuda", {"cpu", "cuda"});
-  flags.add("cpu", request.cpu, "native (default) or a CPU name of LLVM, such as x86-64-v3");
-  flags.add("features", request.features, "changes of the CPU's features, such as +amx-bf16");
+  flags.add("cpu", request.cpu,
+            "native (default) or a CPU name of LLVM, such as x86-64-v3");
+  flags.add("features", request.features,
+            "changes of the CPU's features, such as +amx-bf16");
   flags.add("chip", chip, "GPU architecture, such as sm_90a");
   flags.add("emit", emit, "mlir, llvm, asm, obj, so (default), ptx or cubin",
             {"mlir", "llvm", "asm", "obj", "so", "ptx", "cubin"});
-  flags.add("stop-after", stopAfter, "print the IR after graph, schedule, tile, vector or llvm",
+  flags.add("stop-after", stopAfter,
+            "print the IR after graph, schedule, tile, vector or llvm",
             {"graph", "schedule", "tile", "vector", "llvm"});
   flags.add("pipeline", request.options.pipeline, "cpu (default) or reference",
             {"cpu", "reference"});
-  flags.add("save-temps", request.options.saveTemps, "folder for the IR after every stage");
+  flags.add("save-temps", request.options.saveTemps,
+            "folder for the IR after every stage");
   flags.add("sanitize", request.options.sanitize, "address, thread or both",
             {"address", "thread", "address,thread", "thread,address"});
   flags.add("report", request.report, "print what was decided, and why");
@@ -46,10 +51,13 @@ int main(int argc, char **argv) {
     return status;
   if (flags.positional.size() != (model.empty() ? 1 : 0))
     return flags.fail("expected one input file or --model, got " +
-                      std::to_string(flags.positional.size()) + " files; see --help");
+                      std::to_string(flags.positional.size()) +
+                      " files; see --help");
   if (request.output.empty())
     return flags.fail("expected -o and an output path; see --help");
-  auto fail = [](llvm::StringRef line) { llvm::errs() << "repo-compile: " << line << "\n"; };
+  auto fail = [](llvm::StringRef line) {
+    llvm::errs() << "repo-compile: " << line << "\n";
+  };
   if (target == "cuda" || emit == "ptx" || emit == "cubin") {
     fail("expected --target=cpu: this build has no GPU path");
     return 1;

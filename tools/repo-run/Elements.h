@@ -21,10 +21,10 @@ struct ElementType {
 };
 
 inline const ElementType *findElementType(const std::string &name) {
-  static const ElementType types[] = {{"f64", 2, 64}, {"f32", 2, 32}, {"f16", 2, 16},
-                                      {"bf16", 4, 16}, {"i64", 0, 64}, {"i32", 0, 32},
-                                      {"i16", 0, 16}, {"i8", 0, 8},   {"ui8", 1, 8},
-                                      {"bool", 6, 8}};
+  static const ElementType types[] = {
+      {"f64", 2, 64}, {"f32", 2, 32}, {"f16", 2, 16}, {"bf16", 4, 16},
+      {"i64", 0, 64}, {"i32", 0, 32}, {"i16", 0, 16}, {"i8", 0, 8},
+      {"ui8", 1, 8},  {"bool", 6, 8}};
   for (const ElementType &type : types)
     if (name == type.name)
       return &type;
@@ -33,7 +33,8 @@ inline const ElementType *findElementType(const std::string &name) {
 
 template <typename T> double loadAs(const void *data, size_t index) {
   T value;
-  std::memcpy(&value, static_cast<const char *>(data) + index * sizeof(T), sizeof(T));
+  std::memcpy(&value, static_cast<const char *>(data) + index * sizeof(T),
+              sizeof(T));
   return static_cast<double>(value);
 }
 
@@ -47,7 +48,8 @@ inline double halfToDouble(uint16_t bits) {
 
 /// Element `index` of a row-major tensor.
 inline double readElement(const DLTensor &tensor, size_t index) {
-  const void *data = static_cast<const char *>(tensor.data) + tensor.byte_offset;
+  const void *data =
+      static_cast<const char *>(tensor.data) + tensor.byte_offset;
   if (tensor.dtype.code == 4) {
     uint32_t bits = uint32_t(uint16_t(loadAs<uint16_t>(data, index))) << 16;
     float value;
@@ -55,9 +57,10 @@ inline double readElement(const DLTensor &tensor, size_t index) {
     return value;
   }
   if (tensor.dtype.code == 2)
-    return tensor.dtype.bits == 64   ? loadAs<double>(data, index)
-           : tensor.dtype.bits == 32 ? loadAs<float>(data, index)
-                                     : halfToDouble(loadAs<uint16_t>(data, index));
+    return tensor.dtype.bits == 64 ? loadAs<double>(data, index)
+           : tensor.dtype.bits == 32
+               ? loadAs<float>(data, index)
+               : halfToDouble(loadAs<uint16_t>(data, index));
   switch (tensor.dtype.bits) {
   case 64:
     return loadAs<int64_t>(data, index);

@@ -63,7 +63,8 @@ public:
       std::string names;
       for (const json &candidate : manifest["entries"])
         names += " " + candidate["name"].get<std::string>();
-      return fail(request.library + ": no entry `" + request.entry + "`; there are:" + names);
+      return fail(request.library + ": no entry `" + request.entry +
+                  "`; there are:" + names);
     }
     if (repo_rt_safetensors_open(context, request.inputs.c_str(), &inputs))
       return failContext();
@@ -87,7 +88,8 @@ private:
     for (const json &candidate : manifest["entries"]) {
       std::printf("%s\n", candidate["name"].get<std::string>().c_str());
       for (const json &argument : candidate["args"])
-        std::printf("  %-8s %s: %s %s\n", argument["role"].get<std::string>().c_str(),
+        std::printf("  %-8s %s: %s %s\n",
+                    argument["role"].get<std::string>().c_str(),
                     argument["name"].get<std::string>().c_str(),
                     argument["dtype"].get<std::string>().c_str(),
                     argument["shape"].dump().c_str());
@@ -101,22 +103,26 @@ private:
     for (const json &argument : (*entry)["args"]) {
       auto buffer = std::make_unique<Buffer>();
       buffer->name = argument["name"].get<std::string>();
-      const ElementType *type = findElementType(argument["dtype"].get<std::string>());
+      const ElementType *type =
+          findElementType(argument["dtype"].get<std::string>());
       if (!type)
         return fail("`" + buffer->name + "`: element type " +
                     argument["dtype"].get<std::string>() + " is not supported");
       bool output = argument["role"] == "output";
       const DLTensor *given =
-          output ? nullptr : repo_rt_safetensors_find(inputs, buffer->name.c_str());
+          output ? nullptr
+                 : repo_rt_safetensors_find(inputs, buffer->name.c_str());
       if (!output && !given)
-        return fail(request.inputs + ": expected a tensor `" + buffer->name + "` of " +
-                    argument["dtype"].get<std::string>() + " " + argument["shape"].dump() +
-                    ", found none");
+        return fail(request.inputs + ": expected a tensor `" + buffer->name +
+                    "` of " + argument["dtype"].get<std::string>() + " " +
+                    argument["shape"].dump() + ", found none");
       if (given) {
         buffer->shape.assign(given->shape, given->shape + given->ndim);
-        for (size_t i = 0; i < argument["shape"].size() && i < buffer->shape.size(); ++i)
+        for (size_t i = 0;
+             i < argument["shape"].size() && i < buffer->shape.size(); ++i)
           if (argument["shape"][i].is_string())
-            symbols.emplace(argument["shape"][i].get<std::string>(), buffer->shape[i]);
+            symbols.emplace(argument["shape"][i].get<std::string>(),
+                            buffer->shape[i]);
       } else {
         for (const json &size : argument["shape"]) {
           if (size.is_number()) {
@@ -133,12 +139,15 @@ private:
       size_t elements = 1;
       for (int64_t size : buffer->shape)
         elements *= size;
-      DLDataType dtype = given ? given->dtype : DLDataType{type->code, type->bits, 1};
+      DLDataType dtype =
+          given ? given->dtype : DLDataType{type->code, type->bits, 1};
       buffer->bytes.resize(std::max<size_t>(1, elements * (dtype.bits / 8)));
       if (given && elements)
-        std::memcpy(buffer->bytes.data(), given->data, elements * (dtype.bits / 8));
+        std::memcpy(buffer->bytes.data(), given->data,
+                    elements * (dtype.bits / 8));
       buffer->tensor.data = buffer->bytes.data();
-      buffer->tensor.device = {static_cast<decltype(DLDevice::device_type)>(1), 0};
+      buffer->tensor.device = {static_cast<decltype(DLDevice::device_type)>(1),
+                               0};
       buffer->tensor.ndim = static_cast<int32_t>(buffer->shape.size());
       buffer->tensor.dtype = dtype;
       buffer->tensor.shape = buffer->shape.data();
@@ -152,10 +161,12 @@ private:
 
   int callAndCompare() {
     repo_rt_entry function;
-    if (repo_rt_library_entry(context, library, request.entry.c_str(), &function))
+    if (repo_rt_library_entry(context, library, request.entry.c_str(),
+                              &function))
       return failContext();
     auto call = [&] {
-      return function(context, tensors.data(), static_cast<int32_t>(tensors.size()));
+      return function(context, tensors.data(),
+                      static_cast<int32_t>(tensors.size()));
     };
     if (call())
       return failContext();
@@ -180,15 +191,17 @@ private:
       auto start = std::chrono::steady_clock::now();
       if (call())
         return failContext();
-      seconds.push_back(
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      seconds.push_back(std::chrono::duration<double>(
+                            std::chrono::steady_clock::now() - start)
+                            .count());
     }
     std::sort(seconds.begin(), seconds.end());
     summary["seconds_min"] = seconds.front();
     summary["seconds_median"] = seconds[seconds.size() / 2];
     if (!request.json)
-      std::printf("%s: %d runs, minimum %.6g s, median %.6g s\n", request.entry.c_str(),
-                  runs, seconds.front(), seconds[seconds.size() / 2]);
+      std::printf("%s: %d runs, minimum %.6g s, median %.6g s\n",
+                  request.entry.c_str(), runs, seconds.front(),
+                  seconds[seconds.size() / 2]);
     return 0;
   }
 
@@ -199,8 +212,9 @@ private:
       names.push_back(result->name.c_str());
       values.push_back(&result->tensor);
     }
-    if (repo_rt_safetensors_write(context, request.outputs.c_str(), names.data(),
-                                  values.data(), static_cast<int64_t>(names.size())))
+    if (repo_rt_safetensors_write(context, request.outputs.c_str(),
+                                  names.data(), values.data(),
+                                  static_cast<int64_t>(names.size())))
       return failContext();
     return 0;
   }
@@ -212,30 +226,35 @@ private:
     double rtol = std::stod(request.rtol), atol = std::stod(request.atol);
     int status = 0, compared = 0;
     for (Buffer *result : results) {
-      const DLTensor *reference = repo_rt_safetensors_find(expected, result->name.c_str());
+      const DLTensor *reference =
+          repo_rt_safetensors_find(expected, result->name.c_str());
       if (!reference)
         continue;
       ++compared;
-      std::vector<int64_t> shape(reference->shape, reference->shape + reference->ndim);
+      std::vector<int64_t> shape(reference->shape,
+                                 reference->shape + reference->ndim);
       if (shape != result->shape)
-        return fail(request.expect + ": `" + result->name + "`: expected shape " +
-                    json(shape).dump() + ", got " + json(result->shape).dump());
+        return fail(request.expect + ": `" + result->name +
+                    "`: expected shape " + json(shape).dump() + ", got " +
+                    json(result->shape).dump());
       status |= compareTensor(*result, *reference, rtol, atol, summary);
     }
     if (!compared)
-      return fail(request.expect + ": expected one of the results in this file, found none");
+      return fail(request.expect +
+                  ": expected one of the results in this file, found none");
     return status;
   }
 
-  int compareTensor(const Buffer &result, const DLTensor &reference, double rtol, double atol,
-                    json &summary) {
+  int compareTensor(const Buffer &result, const DLTensor &reference,
+                    double rtol, double atol, json &summary) {
     size_t elements = 1;
     for (int64_t size : result.shape)
       elements *= size;
     double largest = 0, worstExcess = -1;
     size_t worst = 0;
     for (size_t i = 0; i < elements; ++i) {
-      double found = readElement(result.tensor, i), wanted = readElement(reference, i);
+      double found = readElement(result.tensor, i),
+             wanted = readElement(reference, i);
       bool same = found == wanted || (std::isnan(found) && std::isnan(wanted));
       double error = same ? 0 : std::abs(found - wanted);
       if (std::isnan(error))
@@ -259,11 +278,13 @@ private:
       position[dim] = rest % result.shape[dim];
       rest /= result.shape[dim];
     }
-    std::fprintf(stderr,
-                 "repo-run: `%s`: largest error %.6g; at %s expected %.9g, got %.9g "
-                 "(rtol %g, atol %g)\n",
-                 result.name.c_str(), largest, json(position).dump().c_str(),
-                 readElement(reference, worst), readElement(result.tensor, worst), rtol, atol);
+    std::fprintf(
+        stderr,
+        "repo-run: `%s`: largest error %.6g; at %s expected %.9g, got %.9g "
+        "(rtol %g, atol %g)\n",
+        result.name.c_str(), largest, json(position).dump().c_str(),
+        readElement(reference, worst), readElement(result.tensor, worst), rtol,
+        atol);
     return 1;
   }
 

@@ -13,7 +13,8 @@
 
 /// What the command line asks for; numbers were checked.
 struct EntryRequest {
-  std::string library, entry, inputs, outputs, expect, rtol = "0", atol = "0", time, threads;
+  std::string library, entry, inputs, outputs, expect, rtol = "0", atol = "0",
+                                                       time, threads;
   bool list = false, json = false;
 };
 

@@ -18,7 +18,8 @@
 using nlohmann::json;
 
 static double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+  return std::chrono::duration<double>(
+             std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
@@ -40,10 +41,12 @@ public:
 
   int run() {
     context = repo_rt_context_create();
-    if (!context || (!request.threads.empty() &&
-                     repo_rt_set_num_threads(context, std::stoi(request.threads))))
+    if (!context ||
+        (!request.threads.empty() &&
+         repo_rt_set_num_threads(context, std::stoi(request.threads))))
       return fail();
-    if (repo_rt_model_open(context, request.model.c_str(), request.weights.c_str(), &model))
+    if (repo_rt_model_open(context, request.model.c_str(),
+                           request.weights.c_str(), &model))
       return fail();
     info = repo_rt_model_get_info(model);
     if (!request.logits.empty() || !request.positions.empty())
@@ -76,7 +79,9 @@ private:
     tensor.dtype = {2, 32, 1};
     tensor.shape = shape.data();
     DLTensor *tensors[] = {&tensor};
-    return repo_rt_safetensors_write(context, path.c_str(), &name, tensors, 1) ? fail() : 0;
+    return repo_rt_safetensors_write(context, path.c_str(), &name, tensors, 1)
+               ? fail()
+               : 0;
   }
 
   /// The logits and positions of the given tokens.
@@ -86,10 +91,12 @@ private:
     std::vector<float> logits(wantLogits ? n * info.vocabulary : 0);
     std::vector<float> positions(info.layers * info.heads * n);
     if (repo_rt_model_evaluate(context, model, request.tokens.data(), 1, n,
-                               wantLogits ? logits.data() : nullptr, positions.data()))
+                               wantLogits ? logits.data() : nullptr,
+                               positions.data()))
       return fail();
     if (wantLogits)
-      if (int status = write(request.logits, "logits", logits, {1, n, info.vocabulary}))
+      if (int status =
+              write(request.logits, "logits", logits, {1, n, info.vocabulary}))
         return status;
     if (!request.positions.empty())
       return write(request.positions, "positions", positions,
@@ -100,7 +107,8 @@ private:
   /// Greedy continuation.
   int generate() {
     const int32_t *ends;
-    int64_t numEnds = request.ignoreEnd ? 0 : repo_rt_model_end_tokens(model, &ends);
+    int64_t numEnds =
+        request.ignoreEnd ? 0 : repo_rt_model_end_tokens(model, &ends);
     if (repo_rt_session_create(context, model, 1, &session))
       return fail();
     std::vector<float> logits(info.vocabulary);
@@ -115,10 +123,13 @@ private:
         return fail();
       if (generated.empty())
         first = now();
-      generated.push_back(repo_rt_sample(logits.data(), info.vocabulary, &greedy, &state));
+      generated.push_back(
+          repo_rt_sample(logits.data(), info.vocabulary, &greedy, &state));
       if (!request.json)
-        std::printf(generated.size() == 1 ? "%d" : ",%d", generated.back()), std::fflush(stdout);
-      bool ended = std::find(ends, ends + numEnds, generated.back()) != ends + numEnds;
+        std::printf(generated.size() == 1 ? "%d" : ",%d", generated.back()),
+            std::fflush(stdout);
+      bool ended =
+          std::find(ends, ends + numEnds, generated.back()) != ends + numEnds;
       if (ended || static_cast<int64_t>(generated.size()) == request.generate)
         break;
       next = &generated.back();

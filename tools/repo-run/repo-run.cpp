@@ -6,7 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Exit status: 0 success; 1 an error, explained in one line on stderr; 2 wrong usage.
+// Exit status: 0 success; 1 an error, explained in one line on stderr; 2 wrong
+// usage.
 //
 //===----------------------------------------------------------------------===//
 
@@ -40,12 +41,15 @@ int main(int argc, char **argv) {
       "usage: repo-run LIB.so --list\n"
       "       repo-run LIB.so --entry=NAME --inputs=in.safetensors [flags]\n"
       "       repo-run --model=OUTDIR --weights=DIR --tokens=1,2,3 [flags]\n"
-      "Runs an entry of a compiled library on the tensors of a file, or a compiled model.\n");
+      "Runs an entry of a compiled library on the tensors of a file, or a "
+      "compiled model.\n");
   flags.add("list", entry.list, "list the entries and their tensors");
   flags.add("entry", entry.entry, "the entry to run");
   flags.add("inputs", entry.inputs, "safetensors file with the inputs");
-  flags.add("outputs", entry.outputs, "safetensors file to write the outputs to");
-  flags.add("expect", entry.expect, "safetensors file to compare the outputs with");
+  flags.add("outputs", entry.outputs,
+            "safetensors file to write the outputs to");
+  flags.add("expect", entry.expect,
+            "safetensors file to compare the outputs with");
   flags.add("rtol", entry.rtol, "tolerance relative to the expected value");
   flags.add("atol", entry.atol, "absolute tolerance");
   flags.add("time", entry.time, "time this many runs");
@@ -54,25 +58,31 @@ int main(int argc, char **argv) {
   flags.add("model", model.model, "folder of a compiled model");
   flags.add("weights", model.weights, "folder of its checkpoint");
   flags.add("tokens", tokens, "the prompt, as token numbers");
-  flags.add("generate", generate, "generate this many tokens, the most likely each time");
-  flags.add("ignore-eos", model.ignoreEnd, "go on after a token that ends the text");
-  flags.add("logits", model.logits, "write the logits of the prompt to this safetensors file");
-  flags.add("positions", model.positions,
-            "write the positions of every layer and head to this safetensors file");
+  flags.add("generate", generate,
+            "generate this many tokens, the most likely each time");
+  flags.add("ignore-eos", model.ignoreEnd,
+            "go on after a token that ends the text");
+  flags.add("logits", model.logits,
+            "write the logits of the prompt to this safetensors file");
+  flags.add(
+      "positions", model.positions,
+      "write the positions of every layer and head to this safetensors file");
   if (int status = flags.parse(argc, argv); status >= 0)
     return status;
-  for (auto &[name, value] : {std::pair<const char *, std::string *>("rtol", &entry.rtol),
-                              {"atol", &entry.atol},
-                              {"time", &entry.time},
-                              {"threads", &entry.threads},
-                              {"generate", &generate}}) {
+  for (auto &[name, value] :
+       {std::pair<const char *, std::string *>("rtol", &entry.rtol),
+        {"atol", &entry.atol},
+        {"time", &entry.time},
+        {"threads", &entry.threads},
+        {"generate", &generate}}) {
     if (value->empty())
       continue;
     char *end;
     double number = std::strtod(value->c_str(), &end);
     if (*end || !(number >= 0) || number > 1e9)
       return flags.fail("expected --" + std::string(name) +
-                        " to be a number that is not negative, got `" + *value + "`");
+                        " to be a number that is not negative, got `" + *value +
+                        "`");
   }
 
   if (!model.model.empty()) {
@@ -81,11 +91,13 @@ int main(int argc, char **argv) {
     if (model.weights.empty())
       return flags.fail("expected --weights beside --model; see --help");
     if (!parseTokens(tokens, model.tokens))
-      return flags.fail("expected --tokens to be numbers separated by commas, got `" + tokens +
-                        "`");
+      return flags.fail(
+          "expected --tokens to be numbers separated by commas, got `" +
+          tokens + "`");
     model.generate = generate.empty() ? 0 : std::atoll(generate.c_str());
     if (!model.generate && model.logits.empty() && model.positions.empty())
-      return flags.fail("expected --generate, --logits or --positions; see --help");
+      return flags.fail(
+          "expected --generate, --logits or --positions; see --help");
     model.threads = entry.threads;
     model.json = json;
     return runModel(model);

@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// What repo-compile and the C API do: read a file of IR or a model directory, compile,
-// write. A file is written whole or not at all.
+// What repo-compile and the C API do: read a file of IR or a model directory,
+// compile, write. A file is written whole or not at all.
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,7 +29,8 @@ struct DriverRequest {
   /// mlir, llvm, asm, obj or so.
   std::string emit = "so";
   bool report = false;
-  /// pipeline, stopAfter, saveTemps and sanitize; the rest follows from the above.
+  /// pipeline, stopAfter, saveTemps and sanitize; the rest follows from the
+  /// above.
   CompileOptions options;
   /// The text to compile instead of reading `input`, which then only names it.
   std::optional<std::string> source;
@@ -44,9 +45,10 @@ void registerEverything(DialectRegistry &registry);
 /// Compiles one module: OUT, and a header beside a library or object.
 LogicalResult compileFile(const DriverRequest &request, MessageSink message);
 
-/// Compiles a model directory to OUT/{model.so, model.h, manifest.json}; or, where
-/// `emit` is not "so", to the one file OUT.
-LogicalResult compileModelDirectory(const DriverRequest &request, MessageSink message);
+/// Compiles a model directory to OUT/{model.so, model.h, manifest.json}; or,
+/// where `emit` is not "so", to the one file OUT.
+LogicalResult compileModelDirectory(const DriverRequest &request,
+                                    MessageSink message);
 
 } // namespace repo
 } // namespace mlir

@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// config.json of a Hugging Face directory: OLMo-2, with or without RePo. Everything a
-// config can ask for is either understood or refused by name.
+// config.json of a Hugging Face directory: OLMo-2, with or without RePo.
+// Everything a config can ask for is either understood or refused by name.
 //
 //===----------------------------------------------------------------------===//
 
@@ -15,6 +15,7 @@
 #define REPO_MODEL_CONFIG_H
 
 #include "mlir/Support/LLVM.h"
+#include "llvm/ADT/StringRef.h"
 #include <optional>
 #include <string>
 #include <vector>
@@ -53,8 +54,8 @@ struct ModelConfig {
   std::vector<PositionMode> positions;
 };
 
-/// Reads `folder`/config.json. On failure `error` is one line: the file, the key, what
-/// was expected and what was found.
+/// Reads `folder`/config.json. On failure `error` is one line: the file, the
+/// key, what was expected and what was found.
 FailureOr<ModelConfig> readModelConfig(StringRef folder, std::string &error);
 
 /// Parses the text of a config; `where` names it in errors.

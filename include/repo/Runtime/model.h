@@ -1,4 +1,5 @@
-/*===- model.h - Running compiled models ------------------------------------------===
+/*===- model.h - Running compiled models
+ * ------------------------------------------===
  *
  * Part of the RePo compiler, under the Apache License v2.0 with LLVM
  * Exceptions. See LICENSE for license information.
@@ -6,17 +7,17 @@
  *
  *===----------------------------------------------------------------------===
  *
- * C99. A model is a compiled folder (repo-compile --model) and the checkpoint it was
- * compiled for. Many sessions, each a KV cache, share one model:
+ * C99. A model is a compiled folder (repo-compile --model) and the checkpoint
+ * it was compiled for. Many sessions, each a KV cache, share one model:
  *
  *     repo_rt_model_open(context, "compiled", "checkpoint", &model);
  *     repo_rt_session_create(context, model, 1, &session);
  *     repo_rt_session_append(context, session, tokens, n, logits);
  *     ...
  *
- * Every function returns 0 or an error code of runtime.h; repo_rt_last_error(context) has
- * the text. A model may be used by several threads at once, each with a context and
- * sessions of its own.
+ * Every function returns 0 or an error code of runtime.h;
+ * repo_rt_last_error(context) has the text. A model may be used by several
+ * threads at once, each with a context and sessions of its own.
  */
 
 #ifndef REPO_RUNTIME_MODEL_H
@@ -36,27 +37,33 @@ typedef struct {
   int64_t layers, heads, kv_heads, head_size, vocabulary, max_positions;
 } repo_rt_model_info;
 
-/** Opens a compiled folder and maps the checkpoint. The weights must be those the folder
- * was compiled for: names, shapes and element types are compared. */
-REPO_RT_API int32_t repo_rt_model_open(repo_rt_context *context, const char *compiled,
-                                       const char *checkpoint, repo_rt_model **model);
+/** Opens a compiled folder and maps the checkpoint. The weights must be those
+ * the folder was compiled for: names, shapes and element types are compared. */
+REPO_RT_API int32_t repo_rt_model_open(repo_rt_context *context,
+                                       const char *compiled,
+                                       const char *checkpoint,
+                                       repo_rt_model **model);
 /** Closes a model whose sessions are all freed. */
 REPO_RT_API void repo_rt_model_close(repo_rt_model *model);
-REPO_RT_API repo_rt_model_info repo_rt_model_get_info(const repo_rt_model *model);
+REPO_RT_API repo_rt_model_info
+repo_rt_model_get_info(const repo_rt_model *model);
 /** The tokens that end a text; returns their number. */
 REPO_RT_API int64_t repo_rt_model_end_tokens(const repo_rt_model *model,
                                              const int32_t **tokens);
 
-/** Evaluates tokens [batch, n] from an empty cache: logits [batch, n, vocabulary] and
- * positions [layers, batch, heads, n], row-major; either may be NULL. */
+/** Evaluates tokens [batch, n] from an empty cache: logits [batch, n,
+ * vocabulary] and positions [layers, batch, heads, n], row-major; either may be
+ * NULL. */
 REPO_RT_API int32_t repo_rt_model_evaluate(repo_rt_context *context,
                                            const repo_rt_model *model,
-                                           const int32_t *tokens, int64_t batch, int64_t n,
-                                           float *logits, float *positions);
+                                           const int32_t *tokens, int64_t batch,
+                                           int64_t n, float *logits,
+                                           float *positions);
 
 /** Starts `batch` empty sequences that advance together. */
 REPO_RT_API int32_t repo_rt_session_create(repo_rt_context *context,
-                                           const repo_rt_model *model, int64_t batch,
+                                           const repo_rt_model *model,
+                                           int64_t batch,
                                            repo_rt_session **session);
 REPO_RT_API void repo_rt_session_free(repo_rt_session *session);
 /** A copy that goes its own way. */
@@ -66,12 +73,14 @@ REPO_RT_API int32_t repo_rt_session_fork(repo_rt_context *context,
 /** The number of tokens in the cache. */
 REPO_RT_API int64_t repo_rt_session_length(const repo_rt_session *session);
 /** Forgets all but the first n tokens. */
-REPO_RT_API int32_t repo_rt_session_trim(repo_rt_context *context, repo_rt_session *session,
-                                         int64_t n);
-/** Appends tokens [batch, n], n >= 1; logits [batch, vocabulary] of the last ones. */
+REPO_RT_API int32_t repo_rt_session_trim(repo_rt_context *context,
+                                         repo_rt_session *session, int64_t n);
+/** Appends tokens [batch, n], n >= 1; logits [batch, vocabulary] of the last
+ * ones. */
 REPO_RT_API int32_t repo_rt_session_append(repo_rt_context *context,
-                                           repo_rt_session *session, const int32_t *tokens,
-                                           int64_t n, float *logits);
+                                           repo_rt_session *session,
+                                           const int32_t *tokens, int64_t n,
+                                           float *logits);
 
 /** How the next token is chosen. */
 typedef struct {
@@ -81,9 +90,11 @@ typedef struct {
   uint64_t seed;
 } repo_rt_sampling;
 
-/** Chooses a token by logits [vocabulary]; `state` starts as the seed and is advanced. */
+/** Chooses a token by logits [vocabulary]; `state` starts as the seed and is
+ * advanced. */
 REPO_RT_API int32_t repo_rt_sample(const float *logits, int64_t vocabulary,
-                                   const repo_rt_sampling *sampling, uint64_t *state);
+                                   const repo_rt_sampling *sampling,
+                                   uint64_t *state);
 
 #ifdef __cplusplus
 }

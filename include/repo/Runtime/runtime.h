@@ -1,4 +1,5 @@
-/*===- runtime.h - The runtime of compiled kernels -----------------------------===
+/*===- runtime.h - The runtime of compiled kernels
+ * -----------------------------===
  *
  * Part of the RePo compiler, under the Apache License v2.0 with LLVM
  * Exceptions. See LICENSE for license information.
@@ -6,17 +7,19 @@
  *
  *===----------------------------------------------------------------------===
  *
- * C99. A program creates a context per calling thread, opens a library (or links
- * it) and calls its entries:
+ * C99. A program creates a context per calling thread, opens a library (or
+ * links it) and calls its entries:
  *
- *     int32_t NAME(repo_rt_context *context, DLTensor *const *tensors, int32_t count);
+ *     int32_t NAME(repo_rt_context *context, DLTensor *const *tensors, int32_t
+ * count);
  *
- * tensors are DLPack's, on the CPU: inputs, then outputs, as the generated header
- * says. An entry returns 0 or an error code; repo_rt_last_error has the text. Nothing
- * is read before every tensor was checked: number, rank, element type, sizes (sizes
- * with the same name must be equal), strides and device. The innermost stride must be
- * 1 where the size is not 1; other strides are free, 0 only on inputs; strides == NULL
- * means row-major. Any size may be 0, then data may be NULL. Element alignment suffices.
+ * tensors are DLPack's, on the CPU: inputs, then outputs, as the generated
+ * header says. An entry returns 0 or an error code; repo_rt_last_error has the
+ * text. Nothing is read before every tensor was checked: number, rank, element
+ * type, sizes (sizes with the same name must be equal), strides and device. The
+ * innermost stride must be 1 where the size is not 1; other strides are free, 0
+ * only on inputs; strides == NULL means row-major. Any size may be 0, then data
+ * may be NULL. Element alignment suffices.
  *
  * There is no global state. A context must not be used by two threads at once.
  */
@@ -27,8 +30,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* DLTensor: from DLPack where it was included before, else declared here with the same
- * layout. */
+/* DLTensor: from DLPack where it was included before, else declared here with
+ * the same layout. */
 #ifndef DLPACK_DLPACK_H_
 #define DLPACK_DLPACK_H_
 #define REPO_RT_OWN_DLTENSOR 1
@@ -70,70 +73,80 @@ enum {
   REPO_RT_OK = 0,
   REPO_RT_BAD_ARGUMENT = 1,  /**< a tensor or argument that does not fit */
   REPO_RT_OUT_OF_MEMORY = 2, /**< the workspace could not be had */
-  REPO_RT_BAD_LIBRARY = 3,   /**< not a library of this compiler, or not for this host */
-  REPO_RT_BAD_FILE = 4,      /**< a file that cannot be read or does not hold what it says */
-  REPO_RT_NOT_FOUND = 5      /**< no such entry or tensor */
+  REPO_RT_BAD_LIBRARY =
+      3, /**< not a library of this compiler, or not for this host */
+  REPO_RT_BAD_FILE =
+      4, /**< a file that cannot be read or does not hold what it says */
+  REPO_RT_NOT_FOUND = 5 /**< no such entry or tensor */
 };
 
 typedef struct repo_rt_context repo_rt_context;
 
 /** A task of a parallel loop. */
-typedef void (*repo_rt_task)(repo_rt_context *context, int64_t index, void *arguments);
+typedef void (*repo_rt_task)(repo_rt_context *context, int64_t index,
+                             void *arguments);
 
 /*===----------------------------------------------------------------------===
  * Contexts
  *===----------------------------------------------------------------------===*/
 
-/** Creates a context, or returns NULL when out of memory. The number of threads is
- * REPO_NUM_THREADS, else what affinity and the control group's CPU quota allow. */
+/** Creates a context, or returns NULL when out of memory. The number of threads
+ * is REPO_NUM_THREADS, else what affinity and the control group's CPU quota
+ * allow. */
 REPO_RT_API repo_rt_context *repo_rt_context_create(void);
 REPO_RT_API void repo_rt_context_destroy(repo_rt_context *context);
 
-/** Sets the number of threads, the calling one included; 0 means the default. */
-REPO_RT_API int32_t repo_rt_set_num_threads(repo_rt_context *context, int32_t threads);
+/** Sets the number of threads, the calling one included; 0 means the default.
+ */
+REPO_RT_API int32_t repo_rt_set_num_threads(repo_rt_context *context,
+                                            int32_t threads);
 REPO_RT_API int32_t repo_rt_get_num_threads(const repo_rt_context *context);
 
-/** The text of the last error of this context: one line, "" if there was none. Valid
- * until the next call with this context. */
+/** The text of the last error of this context: one line, "" if there was none.
+ * Valid until the next call with this context. */
 REPO_RT_API const char *repo_rt_last_error(const repo_rt_context *context);
 
 /** Records an error (printf-like) and returns `code`. */
 REPO_RT_API int32_t repo_rt_fail(repo_rt_context *context, int32_t code,
                                  const char *format, ...);
 
-/** A parallel loop of the host: calls task(context, i, arguments) for i in 0..n-1 and
- * returns when all are done. */
+/** A parallel loop of the host: calls task(context, i, arguments) for i in
+ * 0..n-1 and returns when all are done. */
 typedef void (*repo_rt_parallel_for)(void *host, int64_t n, repo_rt_task task,
                                      repo_rt_context *context, void *arguments);
 /** Uses the host's thread pool instead of our own; NULL goes back. */
 REPO_RT_API void repo_rt_set_parallel_for(repo_rt_context *context,
-                                          repo_rt_parallel_for parallel_for, void *host);
+                                          repo_rt_parallel_for parallel_for,
+                                          void *host);
 
-/** Takes workspace from `allocate` (aligned to 64 bytes, or NULL) and gives it back to
- * `release`; NULL goes back to our own. */
-REPO_RT_API void repo_rt_set_allocator(repo_rt_context *context,
-                                       void *(*allocate)(void *host, size_t bytes),
-                                       void (*release)(void *host, void *memory),
-                                       void *host);
+/** Takes workspace from `allocate` (aligned to 64 bytes, or NULL) and gives it
+ * back to `release`; NULL goes back to our own. */
+REPO_RT_API void
+repo_rt_set_allocator(repo_rt_context *context,
+                      void *(*allocate)(void *host, size_t bytes),
+                      void (*release)(void *host, void *memory), void *host);
 
 /*===----------------------------------------------------------------------===
  * Libraries
  *===----------------------------------------------------------------------===*/
 
 typedef struct repo_rt_library repo_rt_library;
-typedef int32_t (*repo_rt_entry)(repo_rt_context *context, DLTensor *const *tensors,
-                                 int32_t count);
+typedef int32_t (*repo_rt_entry)(repo_rt_context *context,
+                                 DLTensor *const *tensors, int32_t count);
 
-/** Opens a compiled library. Refuses files that are none, another version of the
- * interface, and code that needs CPU features this host lacks. */
-REPO_RT_API int32_t repo_rt_library_open(repo_rt_context *context, const char *path,
+/** Opens a compiled library. Refuses files that are none, another version of
+ * the interface, and code that needs CPU features this host lacks. */
+REPO_RT_API int32_t repo_rt_library_open(repo_rt_context *context,
+                                         const char *path,
                                          repo_rt_library **library);
 REPO_RT_API void repo_rt_library_close(repo_rt_library *library);
 /** The manifest: JSON text with the entries and their tensors. */
-REPO_RT_API const char *repo_rt_library_manifest(const repo_rt_library *library);
+REPO_RT_API const char *
+repo_rt_library_manifest(const repo_rt_library *library);
 /** Finds an entry by name. */
 REPO_RT_API int32_t repo_rt_library_entry(repo_rt_context *context,
-                                          const repo_rt_library *library, const char *name,
+                                          const repo_rt_library *library,
+                                          const char *name,
                                           repo_rt_entry *entry);
 
 /*===----------------------------------------------------------------------===
@@ -142,27 +155,32 @@ REPO_RT_API int32_t repo_rt_library_entry(repo_rt_context *context,
 
 typedef struct repo_rt_safetensors repo_rt_safetensors;
 
-/** Maps a safetensors file, a `*.index.json` with the files it names, or a folder that
- * holds `model.safetensors` or `model.safetensors.index.json`. Every header is checked:
- * sizes, offsets, element types, overlaps, duplicates. */
-REPO_RT_API int32_t repo_rt_safetensors_open(repo_rt_context *context, const char *path,
+/** Maps a safetensors file, a `*.index.json` with the files it names, or a
+ * folder that holds `model.safetensors` or `model.safetensors.index.json`.
+ * Every header is checked: sizes, offsets, element types, overlaps, duplicates.
+ */
+REPO_RT_API int32_t repo_rt_safetensors_open(repo_rt_context *context,
+                                             const char *path,
                                              repo_rt_safetensors **file);
 REPO_RT_API void repo_rt_safetensors_close(repo_rt_safetensors *file);
 REPO_RT_API int64_t repo_rt_safetensors_count(const repo_rt_safetensors *file);
-/** The name and tensor number `index`, in order of names. The tensor (row-major, mapped
- * read-only, perhaps unaligned) lives as long as the file. */
-REPO_RT_API const char *repo_rt_safetensors_name(const repo_rt_safetensors *file,
-                                                 int64_t index);
-REPO_RT_API const DLTensor *repo_rt_safetensors_tensor(const repo_rt_safetensors *file,
-                                                       int64_t index);
+/** The name and tensor number `index`, in order of names. The tensor
+ * (row-major, mapped read-only, perhaps unaligned) lives as long as the file.
+ */
+REPO_RT_API const char *
+repo_rt_safetensors_name(const repo_rt_safetensors *file, int64_t index);
+REPO_RT_API const DLTensor *
+repo_rt_safetensors_tensor(const repo_rt_safetensors *file, int64_t index);
 /** The tensor of that name, or NULL. */
-REPO_RT_API const DLTensor *repo_rt_safetensors_find(const repo_rt_safetensors *file,
-                                                     const char *name);
-/** Writes row-major tensors to a file; a file that could not be written whole is not
- * there afterwards. */
-REPO_RT_API int32_t repo_rt_safetensors_write(repo_rt_context *context, const char *path,
+REPO_RT_API const DLTensor *
+repo_rt_safetensors_find(const repo_rt_safetensors *file, const char *name);
+/** Writes row-major tensors to a file; a file that could not be written whole
+ * is not there afterwards. */
+REPO_RT_API int32_t repo_rt_safetensors_write(repo_rt_context *context,
+                                              const char *path,
                                               const char *const *names,
-                                              DLTensor *const *tensors, int64_t count);
+                                              DLTensor *const *tensors,
+                                              int64_t count);
 
 /*===----------------------------------------------------------------------===
  * The interface to emitted code: stable within one REPO_RT_ABI_VERSION
@@ -172,8 +190,9 @@ REPO_RT_API int32_t repo_rt_safetensors_write(repo_rt_context *context, const ch
 struct repo_rt_library_info {
   int64_t magic;
   int32_t abi_version;
-  int32_t size; /**< of this struct */
-  const char *features; /**< CPU features the code needs, LLVM's names, spaces between */
+  int32_t size;         /**< of this struct */
+  const char *features; /**< CPU features the code needs, LLVM's names, spaces
+                           between */
   const char *manifest;
 };
 
@@ -192,7 +211,8 @@ struct repo_rt_signature {
   const char *name;
   const struct repo_rt_argument *arguments;
   int32_t num_arguments, num_symbols;
-  int64_t num_slots; /**< of 64 bits: address, sizes and strides of every tensor */
+  int64_t
+      num_slots; /**< of 64 bits: address, sizes and strides of every tensor */
 };
 
 /** What emitted code calls. The first member of a context points to it. */
@@ -200,13 +220,14 @@ struct repo_rt_api {
   int32_t abi_version;
   int32_t size;
   /** Checks the tensors and calls call(context, slots). */
-  int32_t (*run)(repo_rt_context *context, const struct repo_rt_signature *signature,
+  int32_t (*run)(repo_rt_context *context,
+                 const struct repo_rt_signature *signature,
                  DLTensor *const *tensors, int32_t count,
                  void (*call)(repo_rt_context *context, const int64_t *slots));
   void (*parallel_for)(repo_rt_context *context, int64_t n, repo_rt_task task,
                        void *arguments);
-  /** Workspace, aligned to 64 bytes; on failure `run` returns and this does not. Not to
-   * be called from a task. */
+  /** Workspace, aligned to 64 bytes; on failure `run` returns and this does
+   * not. Not to be called from a task. */
   void *(*allocate)(repo_rt_context *context, uint64_t bytes);
   uint64_t (*mark)(repo_rt_context *context);
   /** Gives back what was allocated since `mark`. */

@@ -1,0 +1,59 @@
+# A thin menu over the CMake presets. `make run` and `make test` do all the set-up.
+SHELL := /bin/bash
+BUILD := build
+PYTHON := .venv/bin/python
+export PATH := /usr/lib/llvm-22/bin:$(PATH)
+
+.PHONY: help run test test-frameworks build packages python lit pytest docs bench format lint clean
+
+help:
+	@echo "make run              compile a RePo model ahead of time, run it, compare it with the reference"
+	@echo "make test             lit, unit and Python tests"
+	@echo "make test-frameworks  tests that need PyTorch (installs it)"
+	@echo "make docs             pages of ops and passes in build/docs"
+	@echo "make bench            benchmarks against peers and the limits of the machine"
+	@echo "make format, lint     format the sources; check them"
+
+packages:
+	@scripts/setup.sh packages
+
+python:
+	@scripts/setup.sh python
+
+build: packages
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset dev > $(BUILD)-configure.log 2>&1 || { cat $(BUILD)-configure.log; exit 1; }
+	@cmake --build --preset dev
+
+run: build
+	@scripts/demo.sh
+
+lit: build
+	@cmake --build --preset dev --target check-repo
+
+unit: build
+	@cmake --build --preset dev --target check-repo-unit
+
+pytest: build python
+	@PYTHONPATH=python $(PYTHON) -m pytest -q -m "not frameworks" python/tests
+
+test: lit unit pytest
+
+test-frameworks: build
+	@scripts/setup.sh frameworks
+	@PYTHONPATH=python $(PYTHON) -m pytest -q -m frameworks python/tests
+
+docs: packages
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset dev > /dev/null
+	@cmake --build --preset dev --target repo-docs && echo "pages: $(BUILD)/docs"
+
+bench: build python
+	@PYTHONPATH=python $(PYTHON) benchmark/run.py --suite attention --json $(BUILD)/benchmark-attention.json
+
+format:
+	@git ls-files '*.cpp' '*.h' '*.c' | xargs clang-format-22 -i
+
+lint:
+	@scripts/lint.sh
+
+clean:
+	rm -rf $(BUILD)
