@@ -17,6 +17,7 @@
 #include "repo/Dialect/Repo/IR/Repo.h"
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
+#include <charconv>
 #include <cmath>
 
 using namespace mlir;
@@ -48,6 +49,11 @@ AsmPrinter &mlir::repo::operator<<(AsmPrinter &printer, Real real) {
   return printer << shown;
 }
 
+std::string mlir::repo::toString(Real real) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof(text), real).ptr);
+}
+
 #define GET_ATTRDEF_CLASSES
 #include "repo/Dialect/Repo/IR/RepoAttrs.cpp.inc"
 
@@ -66,7 +72,7 @@ verifyPositive(function_ref<InFlightDiagnostic()> emitError, StringRef name,
   if (std::isfinite(value) && value > 0)
     return success();
   return emitError() << "expected `" << name << "` to be positive, got "
-                     << value;
+                     << toString(Real(value));
 }
 
 //===----------------------------------------------------------------------===//
@@ -114,8 +120,8 @@ Llama3ScalingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
       failed(verifyPositive(emitError, "original", original)))
     return failure();
   if (!(low < high))
-    return emitError() << "expected `low` < `high`, got " << low << " and "
-                       << high;
+    return emitError() << "expected `low` < `high`, got " << toString(low)
+                       << " and " << toString(high);
   return success();
 }
 
@@ -163,7 +169,7 @@ YarnScalingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return failure();
   if (!std::isfinite(attentionFactor) || attentionFactor < 0.0)
     return emitError() << "expected `attention_factor` not to be negative, got "
-                       << attentionFactor;
+                       << toString(attentionFactor);
   return success();
 }
 

@@ -45,7 +45,8 @@ void RepoDialect::initialize() {
 
 LogicalResult RepoDialect::verifyOperationAttribute(Operation *op,
                                                     NamedAttribute attr) {
-  return op->emitOpError("unknown attribute `") << attr.getName() << "`";
+  return op->emitOpError("unknown attribute `")
+         << attr.getName().strref() << "`";
 }
 
 /// The attributes an argument of a function may carry:

@@ -182,6 +182,19 @@ template <typename OpTy> static LogicalResult verifyDestinations(OpTy op) {
   return success();
 }
 
+/// Checks the type of the result against the one the operands determine.
+template <typename OpTy> static LogicalResult verifyInferredType(OpTy op) {
+  SmallVector<Type> types;
+  if (failed(OpTy::inferReturnTypes(
+          op.getContext(), op.getLoc(),
+          typename OpTy::Adaptor(op->getOperands(), op), types)))
+    return failure();
+  if (op->getResult(0).getType() == types.front())
+    return success();
+  return op.emitOpError("expected the result to be ")
+         << types.front() << ", got " << op->getResult(0).getType();
+}
+
 static LogicalResult verifyElementType(Operation *op, Value value,
                                        StringRef name, Type expected) {
   if (!value || getElementTypeOrSelf(value) == expected)
@@ -228,7 +241,7 @@ static LogicalResult verifyFinite(Operation *op, StringRef name,
     return success();
   return op->emitOpError("expected `")
          << name << "` to be finite" << (positive ? " and positive" : "")
-         << ", got " << value->convertToDouble();
+         << ", got " << toString(Real(value->convertToDouble()));
 }
 
 static LogicalResult verifyBounds(Operation *op, StringRef name,
@@ -334,23 +347,22 @@ ArrayAttr AssignPositionsOp::getIndexingMaps() {
 }
 
 LogicalResult AssignPositionsOp::verify() {
-  return verifyDims(*this, {"hidden", "gate", "content", "heads"});
+  if (failed(verifyDims(*this, {"hidden", "gate", "content", "heads"})))
+    return failure();
+  return verifyInferredType(*this);
 }
 
 /// Positions `[B, H, N]` of hidden states `[B, N, D]` by a map with H rows.
-static LogicalResult inferPositions(std::optional<Location> loc, Value hidden,
-                                    Value heads, SmallVectorImpl<Type> &types) {
-  auto hiddenType = cast<ShapedType>(hidden.getType());
-  auto headsType = cast<ShapedType>(heads.getType());
-  if (hiddenType.getRank() != 3)
-    return emitOptionalError(loc, "expected `hidden` to have rank 3, got ",
-                             hiddenType.getRank());
-  if (headsType.getRank() != 2)
-    return emitOptionalError(loc, "expected `heads` to have rank 2, got ",
-                             headsType.getRank());
+/// What is wrong with the operands, the verifier says.
+static LogicalResult inferPositions(Value hidden, Value heads,
+                                    SmallVectorImpl<Type> &types) {
+  auto dim = [](Value value, int64_t position) {
+    auto type = cast<ShapedType>(value.getType());
+    return position < type.getRank() ? type.getDimSize(position)
+                                     : ShapedType::kDynamic;
+  };
   types.push_back(
-      RankedTensorType::get({hiddenType.getDimSize(0), headsType.getDimSize(0),
-                             hiddenType.getDimSize(1)},
+      RankedTensorType::get({dim(hidden, 0), dim(heads, 0), dim(hidden, 1)},
                             computeTypeOf({hidden})));
   return success();
 }
@@ -365,10 +377,10 @@ static LogicalResult reifyPositions(OpBuilder &builder, Location loc,
 }
 
 LogicalResult
-AssignPositionsOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc,
+AssignPositionsOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
                                     Adaptor adaptor,
                                     SmallVectorImpl<Type> &types) {
-  return inferPositions(loc, adaptor.getHidden(), adaptor.getHeads(), types);
+  return inferPositions(adaptor.getHidden(), adaptor.getHeads(), types);
 }
 
 LogicalResult
@@ -394,14 +406,16 @@ ArrayAttr LinearPositionsOp::getIndexingMaps() {
 }
 
 LogicalResult LinearPositionsOp::verify() {
-  return verifyDims(*this, {"hidden", "heads"});
+  if (failed(verifyDims(*this, {"hidden", "heads"})))
+    return failure();
+  return verifyInferredType(*this);
 }
 
 LogicalResult
-LinearPositionsOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc,
+LinearPositionsOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
                                     Adaptor adaptor,
                                     SmallVectorImpl<Type> &types) {
-  return inferPositions(loc, adaptor.getHidden(), adaptor.getHeads(), types);
+  return inferPositions(adaptor.getHidden(), adaptor.getHeads(), types);
 }
 
 LogicalResult
@@ -472,7 +486,9 @@ LogicalResult BlendPositionsOp::verify() {
                                getElementTypeOrSelf(getPositions()))) ||
       failed(verifyFinite(*this, "weight", getWeight())))
     return failure();
-  return verifyDims(*this, {"positions", "index"});
+  if (failed(verifyDims(*this, {"positions", "index"})))
+    return failure();
+  return verifyInferredType(*this);
 }
 
 LogicalResult BlendPositionsOp::inferReturnTypes(MLIRContext *,
@@ -522,9 +538,14 @@ static AffineMap getPositionsMap(const MapBuilder &maps, Value positions,
 
 static AffineMap getOmegaMap(const MapBuilder &maps, Value omega,
                              AffineExpr head, unsigned f) {
-  if (getRank(omega) == 2)
+  int64_t rank = getRank(omega);
+  if (rank == 2)
     return maps.get({head, maps.dim(f)});
-  return maps.get({maps.dim(f)});
+  // Another rank is for verifyOmega to refuse.
+  SmallVector<AffineExpr> results(rank, maps.zero());
+  if (rank == 1)
+    results[0] = maps.dim(f);
+  return maps.get(results);
 }
 
 ArrayAttr RotateOp::getIndexingMaps() {
@@ -710,6 +731,14 @@ LogicalResult AttentionOp::verify() {
     return emitOpError("expected the number of query heads to be a multiple of "
                        "the number of KV heads, got ")
            << queryHeads << " and " << heads;
+
+  // Key and value have h of their own, which the maps hide behind h / group.
+  int64_t valueHeads = getSizeIn(getValue(), getValueMap(), H);
+  if (valueHeads != heads)
+    return emitOpError("expected `value` to have ")
+           << heads << " heads as `key`, got "
+           << (ShapedType::isDynamic(valueHeads) ? "a dynamic number"
+                                                 : Twine(valueHeads));
 
   auto verifyPositions = [&](Value positions, StringRef name) -> LogicalResult {
     if (!positions)

@@ -40,6 +40,8 @@ private:
   double value;
 };
 AsmPrinter &operator<<(AsmPrinter &printer, Real real);
+/// The shortest text of a number, for diagnostics.
+std::string toString(Real real);
 } // namespace repo
 
 template <> struct FieldParser<repo::Real> {

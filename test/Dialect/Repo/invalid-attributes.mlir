@@ -1,0 +1,59 @@
+// RUN: repo-opt %s --split-input-file --verify-diagnostics
+
+// expected-error @+1 {{expected `dim` to be positive and even, got 7}}
+func.func private @rope_dim() attributes {test.rope = #repo.rope<theta = 1.0E+4, dim = 7>}
+
+// -----
+
+// expected-error @+1 {{expected `theta` to be positive, got -2}}
+func.func private @rope_theta() attributes {test.rope = #repo.rope<theta = -2.0, dim = 8>}
+
+// -----
+
+// expected-error @+1 {{expected `factor` to be positive, got 0}}
+func.func private @linear_factor() attributes {test.rope = #repo.linear<factor = 0.0>}
+
+// -----
+
+// expected-error @+1 {{expected `low` < `high`, got 4 and 1.5}}
+func.func private @llama3_low() attributes {test.rope = #repo.llama3<factor = 8.0, low = 4.0, high = 1.5, original = 8192>}
+
+// -----
+
+// expected-error @+1 {{expected `original` to be positive, got 0}}
+func.func private @yarn_original() attributes {test.rope = #repo.yarn<factor = 2.0, original = 0>}
+
+// -----
+
+// expected-error @+1 {{expected `attention_factor` not to be negative, got -0.5}}
+func.func private @yarn_attention_factor() attributes {test.rope = #repo.yarn<factor = 2.0, original = 64, attention_factor = -0.5>}
+
+// -----
+
+// expected-error @+1 {{unknown attribute `repo.weight`}}
+func.func private @operation_attribute() attributes {repo.weight}
+
+// -----
+
+// expected-error @+1 {{unknown argument attribute `repo.weight`}}
+func.func private @argument_attribute(tensor<4xf32> {repo.weight})
+
+// -----
+
+// expected-error @+1 {{expected `repo.name` to be a string}}
+func.func private @argument_name(tensor<4xf32> {repo.name = 3})
+
+// -----
+
+// expected-error @+1 {{expected `repo.constant` to be a unit attribute}}
+func.func private @argument_constant(tensor<4xf32> {repo.constant = true})
+
+// -----
+
+// expected-error @+1 {{expected `repo.inout` to be the number of a result}}
+func.func private @argument_inout(tensor<4xf32> {repo.inout = "x"}) -> tensor<4xf32>
+
+// -----
+
+// expected-error @+1 {{unknown result attribute `repo.constant`}}
+func.func private @result_attribute() -> (tensor<4xf32> {repo.constant})
