@@ -28,48 +28,36 @@ void mlir::repo::registerEverything(DialectRegistry &registry) {
   registerCompilerDialects(registry);
 }
 
-namespace {
-/// Turns diagnostics into lines. After the first error nothing more is said:
-/// the rest follows from it.
-class Messages {
-public:
-  Messages(MLIRContext &context, const MessageSink &sink)
-      : sink(sink), handler(&context, [this](Diagnostic &diagnostic) {
-          return report(diagnostic);
-        }) {}
+MessageCollector::MessageCollector(MLIRContext &context, MessageSink sink)
+    : sink(std::move(sink)),
+      handler(&context, [this](Diagnostic &diagnostic) { return report(diagnostic); }) {}
 
-  LogicalResult fail(const Twine &message) {
-    if (!failed)
-      sink(message.str());
-    failed = true;
-    return failure();
-  }
+LogicalResult MessageCollector::fail(const Twine &message) {
+  if (!failed)
+    sink(message.str());
+  failed = true;
+  return failure();
+}
 
-private:
-  LogicalResult report(Diagnostic &diagnostic) {
-    std::string text;
-    llvm::raw_string_ostream stream(text);
-    if (auto file = diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
-      stream << file.getFilename().getValue() << ":" << file.getLine() << ":"
-             << file.getColumn() << ": ";
-    bool error = diagnostic.getSeverity() == DiagnosticSeverity::Error;
-    stream << (error ? "error: " : "remark: ") << diagnostic;
-    if (!error)
-      sink(StringRef(text).split('\n').first);
-    else
-      (void)fail(StringRef(text).split('\n').first);
-    return success();
-  }
-
-  const MessageSink &sink;
-  bool failed = false;
-  ScopedDiagnosticHandler handler;
-};
-} // namespace
+LogicalResult MessageCollector::report(Diagnostic &diagnostic) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  if (auto file = diagnostic.getLocation()->findInstanceOf<FileLineColLoc>())
+    stream << file.getFilename().getValue() << ":" << file.getLine() << ":"
+           << file.getColumn() << ": ";
+  bool error = diagnostic.getSeverity() == DiagnosticSeverity::Error;
+  stream << (error ? "error: " : "remark: ") << diagnostic;
+  StringRef line = StringRef(text).split('\n').first;
+  if (error)
+    (void)fail(line);
+  else
+    sink(line);
+  return success();
+}
 
 /// Writes all of `bytes` to `path`, or nothing.
 static LogicalResult writeFile(StringRef path, StringRef bytes,
-                               Messages &messages) {
+                               MessageCollector &messages) {
   if (path == "-") {
     llvm::outs() << bytes;
     llvm::outs().flush();
@@ -113,7 +101,7 @@ static LogicalResult writeFile(StringRef path, StringRef bytes,
 static LogicalResult compileText(MLIRContext &context,
                                  std::unique_ptr<llvm::MemoryBuffer> text,
                                  const DriverRequest &request,
-                                 Messages &messages, CompileResult &result) {
+                                 MessageCollector &messages, CompileResult &result) {
   CompileOptions options = request.options;
   std::string error;
   FailureOr<TargetDescription> target =
@@ -149,7 +137,7 @@ LogicalResult mlir::repo::compileFile(const DriverRequest &request,
   DialectRegistry registry;
   registerEverything(registry);
   MLIRContext context(registry);
-  Messages messages(context, message);
+  MessageCollector messages(context, message);
   std::unique_ptr<llvm::MemoryBuffer> text;
   if (request.source) {
     text = llvm::MemoryBuffer::getMemBufferCopy(*request.source, request.input);
@@ -180,7 +168,7 @@ LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
   DialectRegistry registry;
   registerEverything(registry);
   MLIRContext context(registry);
-  Messages messages(context, message);
+  MessageCollector messages(context, message);
   std::string error;
   FailureOr<ModelConfig> config = readModelConfig(request.input, error);
   if (failed(config))

@@ -14,6 +14,7 @@
 #ifndef REPO_DRIVER_DRIVER_H
 #define REPO_DRIVER_DRIVER_H
 
+#include "mlir/IR/Diagnostics.h"
 #include "repo/Target/Compile.h"
 #include <functional>
 
@@ -38,6 +39,22 @@ struct DriverRequest {
 
 /// Takes one line of text per error or remark.
 using MessageSink = std::function<void(StringRef)>;
+
+/// Turns the diagnostics of a context into lines, while it lives. After the first error
+/// nothing more is said: the rest follows from it.
+class MessageCollector {
+public:
+  MessageCollector(MLIRContext &context, MessageSink sink);
+  /// Reports an error, unless there was one; fails.
+  LogicalResult fail(const Twine &message);
+
+private:
+  LogicalResult report(Diagnostic &diagnostic);
+
+  MessageSink sink;
+  bool failed = false;
+  ScopedDiagnosticHandler handler;
+};
 
 /// Adds every dialect, extension and translation the compiler needs.
 void registerEverything(DialectRegistry &registry);

@@ -1,0 +1,19 @@
+"""Attention with learned positions: the RePo compiler from Python.
+
+    import repo_mlir as repo
+    out = repo.attention(q, k, v, zq, zk, rope=repo.Rope(theta=500000.0), causal=True)
+
+Arrays are CPU arrays of NumPy, torch, JAX or anything with DLPack; results are arrays of the library
+of the first argument. The first call with new static properties compiles a kernel; kernels are cached
+in memory and on disk (`REPO_CACHE_DIR`).
+"""
+
+from .errors import RepoError
+from .library import Library, compile, opt
+from .model import Model, Session, compile_model, load_model
+from .ops import Rope, assign_positions, attention, rotate
+from .runtime import set_num_threads
+
+__all__ = ["Library", "Model", "RepoError", "Rope", "Session", "assign_positions", "attention", "compile",
+           "compile_model", "load_model", "opt", "rotate", "set_num_threads"]
+__version__ = "0.1.0"
