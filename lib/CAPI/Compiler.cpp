@@ -73,7 +73,7 @@ int32_t repo_compiler_opt(const char *source, const char *pipeline,
   llvm::raw_string_ostream errorStream(error);
   FailureOr<OpPassManager> passes = parsePassPipeline(pipeline, errorStream);
   if (failed(passes))
-    return messages.fail(StringRef(error).trim()).failed();
+    return messages.fail(StringRef(error).split('\n').first).failed();
   PassManager manager(&context, passes->getOpAnchorName());
   static_cast<OpPassManager &>(manager) = std::move(*passes);
   if (failed(manager.run(*module)))

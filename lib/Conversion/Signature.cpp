@@ -101,6 +101,8 @@ private:
       for (OpOperand &init : destination.getDpsInitsMutable())
         if (isa<RankedTensorType>(init.get().getType()))
           uniteShapes(init.get(), destination.getTiedOpResult(&init));
+    if (OpTrait::hasElementwiseMappableTraits(op))
+      visitElementwise(op);
     llvm::TypeSwitch<Operation *>(op)
         .Case<bufferization::ToTensorOp>(
             [&](auto op) { uniteShapes(op.getBuffer(), op.getResult()); })
@@ -124,6 +126,15 @@ private:
         })
         .Case<func::CallOp>([&](func::CallOp call) { visitCall(call); })
         .Default([&](Operation *op) { visitReified(op); });
+  }
+
+  /// arith and math ops on whole tensors.
+  void visitElementwise(Operation *op) {
+    if (op->getNumResults() != 1 || !isa<RankedTensorType>(op->getResult(0).getType()))
+      return;
+    for (Value operand : op->getOperands())
+      if (isa<RankedTensorType>(operand.getType()))
+        uniteShapes(operand, op->getResult(0));
   }
 
   /// Dimensions that expansion leaves alone.
