@@ -6,7 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Pass/PassManager.h"
+#include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
 #include "repo/Target/TargetDescription.h"
 
@@ -14,9 +16,27 @@ using namespace mlir;
 
 void repo::buildCPUSchedulePipeline(OpPassManager &pm,
                                     const TargetDescription &) {
-  buildDecomposePipeline(pm);
+  pm.addPass(createSplitRotation());
 }
 
-void repo::buildCPUTilePipeline(OpPassManager &, const TargetDescription &) {}
+void repo::buildCPUTilePipeline(OpPassManager &pm,
+                                const TargetDescription &target) {
+  int64_t lanes = target.getVectorLanes();
+  TileAttentionOptions tiles;
+  // Three vectors of queries by 8 (4) keys fill the registers.
+  tiles.queryBlock = 3 * lanes;
+  pm.addPass(createTileAttention(tiles));
+  DecomposeOptions rest;
+  rest.keepAttributes = true;
+  rest.keepBlocks = lanes;
+  pm.addPass(createDecompose(rest));
+  pm.addPass(createConvertElementwiseToLinalgPass());
+}
 
-void repo::buildCPUVectorPipeline(OpPassManager &, const TargetDescription &) {}
+void repo::buildCPUVectorPipeline(OpPassManager &pm,
+                                  const TargetDescription &target) {
+  buildBufferizePipeline(pm);
+  LowerOnlineAttentionOptions vectors;
+  vectors.lanes = target.getVectorLanes();
+  pm.addPass(createLowerOnlineAttention(vectors));
+}

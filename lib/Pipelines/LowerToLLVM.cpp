@@ -27,7 +27,7 @@ void repo::buildEntryPipeline(OpPassManager &pm, const EntryOptions &options) {
   pm.addPass(createEmitCInterface(entries));
 }
 
-void repo::buildLowerToLLVMPipeline(OpPassManager &pm) {
+void repo::buildBufferizePipeline(OpPassManager &pm) {
   // Tensors to buffers. Nothing may merge or move tensors before: toolchain
   // facts in docs/ say what that costs.
   pm.addPass(bufferization::createEmptyTensorEliminationPass());
@@ -37,7 +37,9 @@ void repo::buildLowerToLLVMPipeline(OpPassManager &pm) {
   pm.addPass(createCanonicalizerPass());
   pm.addPass(bufferization::createDropEquivalentBufferResultsPass());
   pm.addPass(bufferization::createBufferResultsToOutParamsPass());
+}
 
+void repo::buildLowerBuffersPipeline(OpPassManager &pm) {
   // Tasks and memory.
   pm.addPass(createOutlineParallel());
   pm.addNestedPass<func::FuncOp>(bufferization::createBufferHoistingPass());
@@ -66,4 +68,9 @@ void repo::buildLowerToLLVMPipeline(OpPassManager &pm) {
   pm.addPass(createUBToLLVMConversionPass());
   pm.addPass(createConvertToLLVMPass());
   pm.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void repo::buildLowerToLLVMPipeline(OpPassManager &pm) {
+  buildBufferizePipeline(pm);
+  buildLowerBuffersPipeline(pm);
 }

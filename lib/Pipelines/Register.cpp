@@ -52,6 +52,6 @@ void mlir::repo::registerPipelines() {
         buildCPUSchedulePipeline(pm, *target);
         buildCPUTilePipeline(pm, *target);
         buildCPUVectorPipeline(pm, *target);
-        buildLowerToLLVMPipeline(pm);
+        buildLowerBuffersPipeline(pm);
       });
 }

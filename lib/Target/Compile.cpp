@@ -62,7 +62,7 @@ static void addStage(OpPassManager &pm, StringRef stage,
   } else if (stage == "vector") {
     buildCPUVectorPipeline(pm, options.target);
   } else if (stage == "llvm") {
-    buildLowerToLLVMPipeline(pm);
+    buildLowerBuffersPipeline(pm);
   }
 }
 

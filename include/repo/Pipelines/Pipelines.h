@@ -37,16 +37,22 @@ struct EntryOptions : PassPipelineOptions<EntryOptions> {
 /// equal.
 void buildEntryPipeline(OpPassManager &pm, const EntryOptions &options);
 
-/// From tensors of upstream dialects (linalg, scf, vector, ...) to the LLVM
-/// dialect. Vectors stay vectors; linalg ops that nobody vectorised become
-/// loops.
+/// Tensors to buffers, in place.
+void buildBufferizePipeline(OpPassManager &pm);
+
+/// From buffers to the LLVM dialect: tasks, workspace, loops. Vectors stay
+/// vectors; linalg ops that nobody vectorised become loops.
+void buildLowerBuffersPipeline(OpPassManager &pm);
+
+/// Both: from tensors of upstream dialects (linalg, scf, vector, ...) to the
+/// LLVM dialect.
 void buildLowerToLLVMPipeline(OpPassManager &pm);
 
 /// The reference path between entries and lowering: every op by its definition.
 void buildDecomposePipeline(OpPassManager &pm);
 
-/// The CPU path between entries and lowering, in three stages: fused and
-/// scheduled; tiled; vectors on tensors.
+/// The CPU path between entries and the lowering of buffers, in three stages:
+/// fused and scheduled; tiled; bufferized, with vectors.
 void buildCPUSchedulePipeline(OpPassManager &pm,
                               const TargetDescription &target);
 void buildCPUTilePipeline(OpPassManager &pm, const TargetDescription &target);

@@ -59,6 +59,24 @@ static void dropAttributes(Operation *op) {
 }
 
 namespace {
+/// Decomposes the blocks of online attention that vectors do not take.
+struct DecomposeOtherBlocks : OpRewritePattern<OnlineAttentionOp> {
+  DecomposeOtherBlocks(MLIRContext *context, int64_t lanes)
+      : OpRewritePattern(context, /*benefit=*/2), lanes(lanes) {}
+  LogicalResult matchAndRewrite(OnlineAttentionOp op,
+                                PatternRewriter &rewriter) const override {
+    if (isVectorBlock(op, lanes))
+      return failure();
+    FailureOr<SmallVector<Value>> values =
+        decomposeOnlineAttention(rewriter, op);
+    if (failed(values))
+      return failure();
+    rewriter.replaceOp(op, *values);
+    return success();
+  }
+  int64_t lanes;
+};
+
 struct Decompose : repo::impl::DecomposeBase<Decompose> {
   using DecomposeBase::DecomposeBase;
 
@@ -72,13 +90,24 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
     };
     int64_t before = count();
     RewritePatternSet patterns(&getContext());
-    populateDecomposePatterns(patterns);
+    if (keepBlocks) {
+      populateDecomposePositionsPatterns(patterns);
+      populateDecomposeRotatePatterns(patterns);
+      populateDecomposeAttentionPatterns(patterns);
+      populateDecomposeCachePatterns(patterns);
+      patterns.add<DecomposeOtherBlocks>(&getContext(), keepBlocks);
+    } else {
+      populateDecomposePatterns(patterns);
+    }
     walkAndApplyPatterns(getOperation(), std::move(patterns));
     numDecomposed += before - count();
 
     // Every op has a pattern, which fails on buffers alone.
-    WalkResult left = getOperation().walk([](Operation *op) {
+    WalkResult left = getOperation().walk([&](Operation *op) {
       if (!isa_and_nonnull<RepoDialect>(op->getDialect()))
+        return WalkResult::advance();
+      auto block = dyn_cast<OnlineAttentionOp>(op);
+      if (block && keepBlocks && isVectorBlock(block, keepBlocks))
         return WalkResult::advance();
       op->emitOpError("expected tensors, got buffers: decompose before "
                       "bufferization");

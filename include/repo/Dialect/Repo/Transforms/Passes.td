@@ -45,7 +45,10 @@ def Decompose : Pass<"repo-decompose", "::mlir::ModuleOp"> {
   let options = [
     Option<"keepAttributes", "keep-attributes", "bool", /*default=*/"false",
            "Keep the dialect's attributes of functions and arguments, for passes "
-           "that come later">
+           "that come later">,
+    Option<"keepBlocks", "keep-online-attention-lanes", "int64_t", /*default=*/"0",
+           "Keep the blocks of online attention that repo-lower-online-attention "
+           "takes for vectors of so many lanes (0: none)">
   ];
   let statistics = [
     Statistic<"numDecomposed", "num-ops-decomposed", "Number of ops decomposed">
@@ -53,6 +56,105 @@ def Decompose : Pass<"repo-decompose", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
                            "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
                            "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def SplitRotation : Pass<"repo-split-rotation", "::mlir::ModuleOp"> {
+  let summary = "make the rotation of queries and keys ops of their own";
+  let description = [{
+    Attention that rotates its queries and keys becomes attention over the results of
+    `repo.rotate`, which can be placed on their own: keys are rotated once, however many
+    blocks of queries read them. Keys and values in a short type are extended to the
+    compute type on the way. Positions per query head of grouped heads repeat the keys
+    and values of a group.
+
+    Before:
+
+    ```mlir
+    %o = repo.attention %q, %k, %v query_positions(%zq) key_positions(%zk) into %init {rope = #r} : ...
+    ```
+
+    After:
+
+    ```mlir
+    %q1 = repo.rotate %q by(%zq) {rope = #r} : ...
+    %k1 = repo.rotate %k by(%zk) {rope = #r} : ...
+    %o = repo.attention %q1, %k1, %v into %init : ...
+    ```
+  }];
+  let statistics = [Statistic<"numRotations", "num-rotations", "Number of rotations split off">];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect",
+                           "::mlir::arith::ArithDialect"];
+}
+
+def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
+  let summary = "attention to parallel blocks of queries and loops over blocks of keys";
+  let description = [{
+    `repo.attention` without positions becomes a parallel loop over batch, head and block
+    of queries; each runs over the blocks of keys it can see with
+    `repo.online_attention`. Blocks that every query of the block sees whole come in a
+    loop of their own, without masks; blocks that a band, the lengths or the end of the
+    keys cut come before and after it, padded to the size of a block. Blocks that no
+    query sees are outside the bounds of the loops. The scores never exist as a whole.
+
+    Before:
+
+    ```mlir
+    %o = repo.attention %q, %k, %v into %init {causal} : ...
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %o = scf.forall (%b, %h, %t) in (%nb, 16, %tiles) shared_outs(%out = %init) -> ... {
+      %r:3 = scf.for %j = %lo to %full step %c256 iter_args(%acc, %max, %sum) {
+        repo.online_attention %qt, %kj, %vj into %acc, %max, %sum ...
+      }
+      %r2:3 = scf.for %j = %full to %hi step %c256 iter_args(%r#0, %r#1, %r#2) {
+        repo.online_attention %qt, %kp, %vp offset(%off) limit(%rest) into ... {band = [-1, 0]}
+      }
+      ...
+    }
+    ```
+  }];
+  let options = [
+    Option<"queryBlock", "query-block", "int64_t", "48", "queries of a block">,
+    Option<"keyBlock", "key-block", "int64_t", "256", "keys of a block">];
+  let statistics = [Statistic<"numTiled", "num-tiled", "Number of attention ops tiled">];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def LowerOnlineAttention : Pass<"repo-lower-online-attention", "::mlir::ModuleOp"> {
+  let summary = "blocks of online attention on buffers to vectors";
+  let description = [{
+    Lowers `repo.online_attention` on buffers of static size, f32, to register tiles of
+    the vector dialect. Scores are computed with queries along the lanes: a row of keys
+    is broadcast element by element, so that keys are read as they lie in a cache; only
+    the block of queries is transposed. The softmax is then vertical. The product with
+    the values broadcasts the weights and reads rows of values.
+
+    Before:
+
+    ```mlir
+    repo.online_attention %q, %k, %v into %acc, %max, %sum {layouts = [...], scale = ...} : (memref<128x48xf32>, ...)
+    ```
+
+    After (shortened):
+
+    ```mlir
+    scf.for %m = %c0 to %c256 step %c8 {
+      %s:24 = scf.for %d = %c0 to %c128 step %c1 iter_args(...) {
+        %qv = vector.load %q[%d, %c0] : memref<128x48xf32>, vector<16xf32>
+        %kb = vector.broadcast %ks : f32 to vector<16xf32>
+        %0 = vector.fma %kb, %qv, %s0 : vector<16xf32>
+        ...
+    ```
+  }];
+  let options = [Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
 }
 
 #endif // REPO_DIALECT_REPO_TRANSFORMS_PASSES_TD

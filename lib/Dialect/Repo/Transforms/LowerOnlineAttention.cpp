@@ -1,0 +1,360 @@
+//===- LowerOnlineAttention.cpp - Blocks of attention to vectors ----------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// One block of queries, [D, N], against one block of keys, [M, D]. Three steps
+// over a panel of scores [M, N] in memory:
+//   scores   register tiles of keys x queries; queries along the lanes
+//   softmax  vertical: maximum, exp2 and sum per lane
+//   values   register tiles of queries x channels; channels along the lanes
+//
+//===----------------------------------------------------------------------===//
+
+#include "VectorMath.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/PatternMatch.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
+#include "repo/Dialect/Repo/Transforms/Passes.h"
+#include "repo/Dialect/Repo/Transforms/Transforms.h"
+#include <limits>
+
+namespace mlir {
+namespace repo {
+#define GEN_PASS_DEF_LOWERONLINEATTENTION
+#include "repo/Dialect/Repo/Transforms/Passes.h.inc"
+} // namespace repo
+} // namespace mlir
+
+using namespace mlir;
+using namespace mlir::repo;
+
+static constexpr double log2e = 1.4426950408889634;
+
+bool mlir::repo::isVectorBlock(OnlineAttentionOp op, int64_t lanes) {
+  enum { N, M, D, E };
+  auto hasDims = [&](AffineMap map, ArrayRef<unsigned> dims) {
+    return map ==
+           AffineMap::getMultiDimMapWithTargets(4, dims, op.getContext());
+  };
+  if (!hasDims(op.getQueryMap(), {D, N}) || !hasDims(op.getKeyMap(), {M, D}) ||
+      !hasDims(op.getValueMap(), {M, E}) ||
+      !hasDims(op.getAccumulatorMap(), {N, E}))
+    return false;
+  for (Value value :
+       {Value(op.getQuery()), Value(op.getKey()), Value(op.getValue()),
+        Value(op.getAccumulator()), Value(op.getBias())}) {
+    if (!value)
+      continue;
+    auto type = cast<ShapedType>(value.getType());
+    if (!type.hasStaticShape() || !type.getElementType().isF32())
+      return false;
+  }
+  int64_t queries = cast<ShapedType>(op.getQuery().getType()).getDimSize(1);
+  int64_t keys = cast<ShapedType>(op.getKey().getType()).getDimSize(0);
+  return !op.getMask() && queries % lanes == 0 && keys % 8 == 0;
+}
+
+namespace {
+class BlockLowering {
+public:
+  BlockLowering(OpBuilder &builder, OnlineAttentionOp op, int64_t lanes)
+      : v(builder, op.getLoc(), lanes), b(builder), loc(op.getLoc()), op(op),
+        lanes(lanes) {
+    enum { rows, columns };
+    auto query = cast<MemRefType>(op.getQuery().getType());
+    auto value = cast<MemRefType>(op.getValue().getType());
+    headSize = query.getDimSize(0);
+    queries = query.getDimSize(1);
+    keys = value.getDimSize(0);
+    channels = value.getDimSize(1);
+    // 16 lanes come with 32 registers, 8 lanes with 16.
+    keyTile = lanes >= 16 ? 8 : 4;
+    queryTile = lanes >= 16 ? 12 : 6;
+    while (queries % queryTile)
+      --queryTile;
+    masked = op.getBand() || op.getLimit() || op.getBias();
+  }
+
+  void run();
+
+private:
+  using Vectors = SmallVector<Value>;
+
+  Value index(int64_t value) {
+    return arith::ConstantIndexOp::create(b, loc, value);
+  }
+  Value plus(Value base, int64_t offset) {
+    return offset
+               ? arith::AddIOp::create(b, loc, base, index(offset)).getResult()
+               : base;
+  }
+  Value load(Value buffer, ValueRange indices, int64_t width) {
+    return vector::LoadOp::create(
+        b, loc, VectorType::get({width}, b.getF32Type()), buffer, indices);
+  }
+  void store(Value value, Value buffer, ValueRange indices) {
+    vector::StoreOp::create(b, loc, value, buffer, indices);
+  }
+  Value broadcastElement(Value buffer, ValueRange indices, int64_t width) {
+    Value scalar = memref::LoadOp::create(b, loc, buffer, indices);
+    return vector::BroadcastOp::create(
+        b, loc, VectorType::get({width}, b.getF32Type()), scalar);
+  }
+  /// A loop that carries vectors.
+  Vectors loop(int64_t to, int64_t step, ValueRange init,
+               function_ref<Vectors(Value, ValueRange)> body);
+
+  Vectors scores();
+  /// The scores of key `key` in the lanes `column`, -inf where it is not
+  /// visible.
+  Value mask(Value score, Value key, int64_t column);
+  Vectors softmax(ValueRange maxima);
+  void values();
+  void valueTile(Value firstQuery, Value firstChannel, int64_t vectors,
+                 int64_t width);
+
+  VectorMath v;
+  OpBuilder &b;
+  Location loc;
+  OnlineAttentionOp op;
+  int64_t lanes, headSize, queries, keys, channels, keyTile, queryTile;
+  bool masked;
+  Value panel;  // scores, then weights, [M, N]
+  Value alphas; // what the state is scaled by, [N]
+};
+} // namespace
+
+BlockLowering::Vectors
+BlockLowering::loop(int64_t to, int64_t step, ValueRange init,
+                    function_ref<Vectors(Value, ValueRange)> body) {
+  auto loop = scf::ForOp::create(
+      b, loc, index(0), index(to), index(step), init,
+      [&](OpBuilder &, Location loc, Value position, ValueRange carried) {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPointToEnd(position.getParentBlock());
+        scf::YieldOp::create(b, loc, body(position, carried));
+      });
+  return Vectors(loop.getResults());
+}
+
+Value BlockLowering::mask(Value score, Value key, int64_t column) {
+  Value visible;
+  auto both = [&](Value condition) {
+    visible =
+        visible ? arith::AndIOp::create(b, loc, visible, condition).getResult()
+                : condition;
+  };
+  auto toI32 = [&](Value value) {
+    return v.splatInt(
+        arith::IndexCastOp::create(b, loc, b.getI32Type(), value));
+  };
+  using Predicate = arith::CmpIPredicate;
+  auto compare = [&](Predicate predicate, Value x, Value y) {
+    return arith::CmpIOp::create(b, loc, predicate, x, y);
+  };
+  if (op.getLimit())
+    both(compare(Predicate::slt, toI32(key), toI32(op.getLimit())));
+  auto [left, right] = op.getBandBounds();
+  if (op.getBand()) {
+    // m - (n + offset), which lies within [-left, right].
+    Value start = arith::SubIOp::create(b, loc, key, op.getOffset());
+    Value distance =
+        arith::SubIOp::create(b, loc, toI32(start), v.iota(column * lanes));
+    constexpr int64_t unbounded = int64_t(1) << 30;
+    if (right >= 0 && right < unbounded)
+      both(compare(Predicate::sle, distance, v.integer(right)));
+    if (left >= 0 && left < unbounded)
+      both(compare(Predicate::sge, distance, v.integer(-left)));
+  }
+  if (!visible)
+    return score;
+  Value hidden = v.number(-std::numeric_limits<double>::infinity());
+  return arith::SelectOp::create(b, loc, visible, score, hidden);
+}
+
+BlockLowering::Vectors BlockLowering::scores() {
+  int64_t columns = queries / lanes;
+  Vectors maxima;
+  for (int64_t j = 0; j < columns; ++j)
+    maxima.push_back(load(op.getMaximum(), index(j * lanes), lanes));
+  bool softcap = op.getSoftcap().has_value();
+  double scale = op.getScale().convertToDouble();
+  return loop(keys, keyTile, maxima, [&](Value key, ValueRange running) {
+    Vectors zeros(keyTile * columns, v.number(0.0));
+    Vectors tile = loop(headSize, 1, zeros, [&](Value d, ValueRange sums) {
+      Vectors rows, next(sums);
+      for (int64_t j = 0; j < columns; ++j)
+        rows.push_back(load(op.getQuery(), {d, index(j * lanes)}, lanes));
+      for (int64_t i = 0; i < keyTile; ++i) {
+        Value element = broadcastElement(op.getKey(), {plus(key, i), d}, lanes);
+        for (int64_t j = 0; j < columns; ++j) {
+          Value &sum = next[i * columns + j];
+          sum = v.fma(element, rows[j], sum);
+        }
+      }
+      return next;
+    });
+    Vectors next(running);
+    for (int64_t i = 0; i < keyTile; ++i) {
+      Value row = plus(key, i);
+      for (int64_t j = 0; j < columns; ++j) {
+        Value s = tile[i * columns + j];
+        if (softcap) {
+          double cap = op.getSoftcap()->convertToDouble();
+          s = v.mul(s, v.number(scale / cap));
+          s = v.mul(math::TanhOp::create(b, loc, s), v.number(cap));
+        }
+        if (op.getBias()) {
+          // The bias is [N, M]: a column of it per vector.
+          if (!softcap)
+            s = v.mul(s, v.number(scale));
+          Value bias = v.number(0.0);
+          for (int64_t lane = 0; lane < lanes; ++lane) {
+            Value element = memref::LoadOp::create(
+                b, loc, op.getBias(), ValueRange{index(j * lanes + lane), row});
+            bias = vector::InsertOp::create(b, loc, element, bias, lane);
+          }
+          s = v.mul(v.add(s, bias), v.number(log2e));
+        } else {
+          s = v.mul(s, v.number(softcap ? log2e : scale * log2e));
+        }
+        s = mask(s, row, j);
+        store(s, panel, {row, index(j * lanes)});
+        next[j] = v.max(next[j], s);
+      }
+    }
+    return next;
+  });
+}
+
+BlockLowering::Vectors BlockLowering::softmax(ValueRange maxima) {
+  int64_t columns = queries / lanes;
+  Value none = v.number(-std::numeric_limits<double>::infinity());
+  Vectors tops, sums;
+  for (int64_t j = 0; j < columns; ++j) {
+    Value position = index(j * lanes);
+    Value old = load(op.getMaximum(), position, lanes);
+    // While no key was seen the maximum is -inf; 0 stands for it.
+    Value top = maxima[j];
+    if (masked) {
+      Value empty =
+          arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, top, none);
+      top = arith::SelectOp::create(b, loc, empty, v.number(0.0), top);
+    }
+    Value alpha = v.exp2(v.sub(old, top));
+    store(alpha, alphas, position);
+    store(maxima[j], op.getMaximum(), position);
+    tops.push_back(top);
+    sums.push_back(v.mul(load(op.getSum(), position, lanes), alpha));
+  }
+  return loop(keys, 1, sums, [&](Value key, ValueRange running) {
+    Vectors next;
+    for (int64_t j = 0; j < columns; ++j) {
+      Value position = index(j * lanes);
+      Value s = load(panel, {key, position}, lanes);
+      Value p = v.exp2(v.sub(s, tops[j]));
+      if (masked) {
+        Value hidden =
+            arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, s, none);
+        p = arith::SelectOp::create(b, loc, hidden, v.number(0.0), p);
+      }
+      store(p, panel, {key, position});
+      next.push_back(v.add(running[j], p));
+    }
+    return next;
+  });
+}
+
+void BlockLowering::valueTile(Value firstQuery, Value firstChannel,
+                              int64_t vectors, int64_t width) {
+  auto zero = arith::ConstantOp::create(
+      b, loc,
+      DenseElementsAttr::get(VectorType::get({width}, b.getF32Type()), 0.0f));
+  auto column = [&](int64_t j) { return plus(firstChannel, j * width); };
+  Vectors zeros(queryTile * vectors, zero);
+  Vectors tile = loop(keys, 1, zeros, [&](Value key, ValueRange sums) {
+    Vectors rows, next(sums);
+    for (int64_t j = 0; j < vectors; ++j)
+      rows.push_back(load(op.getValue(), {key, column(j)}, width));
+    for (int64_t i = 0; i < queryTile; ++i) {
+      Value weight = broadcastElement(panel, {key, plus(firstQuery, i)}, width);
+      for (int64_t j = 0; j < vectors; ++j) {
+        Value &sum = next[i * vectors + j];
+        sum = v.fma(weight, rows[j], sum);
+      }
+    }
+    return next;
+  });
+  for (int64_t i = 0; i < queryTile; ++i) {
+    Value query = plus(firstQuery, i);
+    Value alpha = broadcastElement(alphas, query, width);
+    for (int64_t j = 0; j < vectors; ++j) {
+      Value old = load(op.getAccumulator(), {query, column(j)}, width);
+      store(v.fma(old, alpha, tile[i * vectors + j]), op.getAccumulator(),
+            {query, column(j)});
+    }
+  }
+}
+
+void BlockLowering::values() {
+  int64_t pair = 2 * lanes, paired = channels / pair * pair;
+  auto eachQueryTile = [&](function_ref<void(Value)> body) {
+    loop(queries, queryTile, ValueRange(), [&](Value query, ValueRange) {
+      body(query);
+      return Vectors();
+    });
+  };
+  if (paired)
+    loop(paired, pair, ValueRange(), [&](Value channel, ValueRange) {
+      eachQueryTile([&](Value query) { valueTile(query, channel, 2, lanes); });
+      return Vectors();
+    });
+  // What is left of the channels, in ever narrower vectors.
+  int64_t done = paired;
+  for (int64_t width = lanes; width >= 1; width /= 2) {
+    if (channels - done < width)
+      continue;
+    Value channel = index(done);
+    eachQueryTile([&](Value query) { valueTile(query, channel, 1, width); });
+    done += width;
+    width *= 2; // The same width may fit again.
+  }
+}
+
+void BlockLowering::run() {
+  b.setInsertionPoint(op);
+  Type f32 = b.getF32Type();
+  IntegerAttr alignment = b.getI64IntegerAttr(64);
+  panel = memref::AllocOp::create(b, loc, MemRefType::get({keys, queries}, f32),
+                                  alignment);
+  alphas = memref::AllocOp::create(b, loc, MemRefType::get({queries}, f32),
+                                   alignment);
+  Vectors sums = softmax(scores());
+  for (int64_t j = 0; j < queries / lanes; ++j)
+    store(sums[j], op.getSum(), index(j * lanes));
+  values();
+  op.erase();
+}
+
+namespace {
+struct LowerOnlineAttention
+    : repo::impl::LowerOnlineAttentionBase<LowerOnlineAttention> {
+  using LowerOnlineAttentionBase::LowerOnlineAttentionBase;
+  void runOnOperation() override {
+    SmallVector<OnlineAttentionOp> ops;
+    getOperation().walk([&](OnlineAttentionOp op) {
+      if (op->getNumResults() == 0 && isVectorBlock(op, lanes))
+        ops.push_back(op);
+    });
+    for (OnlineAttentionOp op : ops) {
+      OpBuilder builder(op);
+      BlockLowering(builder, op, lanes).run();
+    }
+  }
+};
+} // namespace
