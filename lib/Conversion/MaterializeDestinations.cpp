@@ -171,13 +171,26 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
   return success();
 }
 
+/// Private functions take buffers like the public ones: with a unit inner
+/// stride, without which rows could not be read as vectors.
+static void setBufferLayouts(func::FuncOp function) {
+  for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i)
+    if (auto type = dyn_cast<RankedTensorType>(function.getArgumentTypes()[i]))
+      function.setArgAttr(
+          i, bufferization::BufferizationDialect::kBufferLayoutAttrName,
+          getBoundaryType(type).getLayout());
+}
+
 /// Gives every function with a body the context as argument 0, and passes it on
 /// in calls.
 static void prependContext(ModuleOp module) {
   auto pointer = LLVM::LLVMPointerType::get(module.getContext());
-  for (auto function : module.getOps<func::FuncOp>())
-    if (!function.isExternal() && function.isPrivate())
-      (void)function.insertArgument(0, pointer, nullptr, function.getLoc());
+  for (auto function : module.getOps<func::FuncOp>()) {
+    if (function.isExternal() || !function.isPrivate())
+      continue;
+    setBufferLayouts(function);
+    (void)function.insertArgument(0, pointer, nullptr, function.getLoc());
+  }
   SymbolTableCollection symbols;
   module.walk([&](func::CallOp call) {
     auto callee = symbols.lookupNearestSymbolFrom<func::FuncOp>(

@@ -130,7 +130,8 @@ private:
 
   /// arith and math ops on whole tensors.
   void visitElementwise(Operation *op) {
-    if (op->getNumResults() != 1 || !isa<RankedTensorType>(op->getResult(0).getType()))
+    if (op->getNumResults() != 1 ||
+        !isa<RankedTensorType>(op->getResult(0).getType()))
       return;
     for (Value operand : op->getOperands())
       if (isa<RankedTensorType>(operand.getType()))
