@@ -13,7 +13,6 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/Transforms.h"
-#include "mlir/Dialect/SCF/Utils/Utils.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "repo/Conversion/Passes.h"
@@ -31,7 +30,7 @@ static bool isConstant(Value value) {
   return definition && definition->hasTrait<OpTrait::ConstantLike>();
 }
 
-/// Outlines one normalized loop on buffers into `name` and calls it.
+/// Outlines one loop on buffers into `name` and calls it.
 static LogicalResult outline(IRRewriter &rewriter, scf::ForallOp loop,
                              StringRef name) {
   MLIRContext *context = loop.getContext();
@@ -45,21 +44,26 @@ static LogicalResult outline(IRRewriter &rewriter, scf::ForallOp loop,
     return loop.emitError(
         "expected a function whose argument 0 is the context");
 
-  FailureOr<scf::ForallOp> normalized = normalizeForallOp(rewriter, loop);
-  if (failed(normalized))
-    return loop.emitError("expected bounds that can be normalized");
-  loop = *normalized;
-
   rewriter.setInsertionPoint(loop);
-  SmallVector<Value> bounds = loop.getUpperBound(rewriter);
-  Value count = bounds.front();
-  for (Value bound : ArrayRef(bounds).drop_front())
-    count = arith::MulIOp::create(rewriter, loc, count, bound);
+  SmallVector<Value> lower = loop.getLowerBound(rewriter),
+                     upper = loop.getUpperBound(rewriter),
+                     steps = loop.getStep(rewriter), bounds;
+  Value count;
+  for (auto [from, to, step] : llvm::zip_equal(lower, upper, steps)) {
+    Value size = arith::CeilDivSIOp::create(
+        rewriter, loc, arith::SubIOp::create(rewriter, loc, to, from), step);
+    bounds.push_back(size);
+    count = count
+                ? arith::MulIOp::create(rewriter, loc, count, size).getResult()
+                : size;
+  }
 
   // What the body uses from outside: constants are cloned, the rest is passed.
   SetVector<Value> used;
   getUsedValuesDefinedAbove(loop.getRegion(), used);
   used.insert(bounds.begin(), bounds.end());
+  used.insert(lower.begin(), lower.end());
+  used.insert(steps.begin(), steps.end());
   used.insert(function.getArgument(0));
   SmallVector<Value> constants, captured;
   for (Value value : used)
@@ -111,6 +115,10 @@ static LogicalResult outline(IRRewriter &rewriter, scf::ForallOp loop,
       position = arith::RemUIOp::create(rewriter, loc, index, bound);
       index = arith::DivUIOp::create(rewriter, loc, index, bound);
     }
+    position = arith::MulIOp::create(rewriter, loc, position,
+                                     mapping.lookup(steps[i]));
+    position = arith::AddIOp::create(rewriter, loc, position,
+                                     mapping.lookup(lower[i]));
     mapping.map(loop.getInductionVar(i), position);
   }
   for (Operation &op : loop.getBody()->without_terminator())

@@ -199,10 +199,14 @@ private:
   /// The residual sum, written over `stream`.
   Val addInPlace(const Val &stream, const Val &update) {
     Val value = fresh("h", stream.type);
-    os << "  " << value.name << " = linalg.add ins(" << stream.name << ", "
-       << update.name << " : " << stream.type << ", " << update.type
-       << ") outs(" << stream.name << " : " << stream.type << ") -> "
-       << stream.type << "\n";
+    os << "  " << value.name
+       << " = linalg.generic {indexing_maps = [#element, #element], "
+          "iterator_types = [\"parallel\", \"parallel\", \"parallel\"]}\n"
+          "      ins("
+       << update.name << " : " << update.type << ") outs(" << stream.name
+       << " : " << stream.type << ") {\n  ^bb0(%update: f32, %h_old: f32):\n"
+       << "    %sum = arith.addf %h_old, %update : f32\n"
+       << "    linalg.yield %sum : f32\n  } -> " << stream.type << "\n";
     return value;
   }
 
@@ -409,16 +413,15 @@ private:
     Val up = linear("up", h1, w["up_proj"], c.intermediate);
     Val activated = fresh("activated", gate.type);
     os << "  " << activated.name
-       << " = linalg.generic {indexing_maps = [#element, #element, #element], "
-          "iterator_types "
-          "= [\"parallel\", \"parallel\", \"parallel\"]}\n      ins("
-       << gate.name << ", " << up.name << " : " << gate.type << ", " << up.type
-       << ") outs(" << gate.name << " : " << gate.type
-       << ") {\n  ^bb0(%g: f32, %u: f32, %unused: f32):\n"
-       << "    %one = arith.constant 1.0 : f32\n    %minus = arith.negf %g : "
-          "f32\n"
-       << "    %exp = math.exp %minus : f32\n    %sum = arith.addf %exp, %one "
-          ": f32\n"
+       << " = linalg.generic {indexing_maps = [#element, #element], "
+          "iterator_types = [\"parallel\", \"parallel\", \"parallel\"]}\n"
+          "      ins("
+       << up.name << " : " << up.type << ") outs(" << gate.name << " : "
+       << gate.type << ") {\n  ^bb0(%u: f32, %g: f32):\n"
+       << "    %one = arith.constant 1.0 : f32\n"
+       << "    %minus = arith.negf %g : f32\n"
+       << "    %exp = math.exp %minus : f32\n"
+       << "    %sum = arith.addf %exp, %one : f32\n"
        << "    %silu = arith.divf %g, %sum : f32\n"
        << "    %product = arith.mulf %silu, %u : f32\n"
        << "    linalg.yield %product : f32\n  } -> " << gate.type << "\n";

@@ -31,6 +31,8 @@ void repo::buildCPUTilePipeline(OpPassManager &pm,
   rest.keepBlocks = lanes;
   pm.addPass(createDecompose(rest));
   pm.addPass(createConvertElementwiseToLinalgPass());
+  pm.addPass(createExpandTrigonometry());
+  pm.addPass(createParallelize());
 }
 
 void repo::buildCPUVectorPipeline(OpPassManager &pm,
@@ -39,4 +41,7 @@ void repo::buildCPUVectorPipeline(OpPassManager &pm,
   LowerOnlineAttentionOptions vectors;
   vectors.lanes = target.getVectorLanes();
   pm.addPass(createLowerOnlineAttention(vectors));
+  VectorizeContractionsOptions rows;
+  rows.lanes = target.getVectorLanes();
+  pm.addPass(createVectorizeContractions(rows));
 }

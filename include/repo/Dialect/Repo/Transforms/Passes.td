@@ -157,4 +157,90 @@ def LowerOnlineAttention : Pass<"repo-lower-online-attention", "::mlir::ModuleOp
                            "::mlir::vector::VectorDialect"];
 }
 
+def Parallelize : Pass<"repo-parallelize", "::mlir::ModuleOp"> {
+  let summary = "structured ops outside parallel loops to parallel loops";
+  let description = [{
+    Tiles structured ops on tensors that are not in a parallel loop yet over their
+    parallel dimensions: contractions in blocks of `block` by `block`, others by the
+    leading dimensions, some rows at a time. Reductions are not split, so the result does
+    not depend on the number of threads. Acts on any linalg op.
+
+    Before:
+
+    ```mlir
+    %y = linalg.contract indexing_maps = [...] ins(%x, %w : ...) outs(%zeros : tensor<?x?x256xf32>) -> ...
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %y = scf.forall (%b, %n, %o) = (0, 0, 0) to (%nb, %nn, 256) step (1, 64, 64) shared_outs(%out = %zeros) -> ... {
+      %t = linalg.contract indexing_maps = [...] ins(%xs, %ws : ...) outs(%os : ...) -> ...
+      ...
+    }
+    ```
+  }];
+  let options = [
+    Option<"block", "block", "int64_t", "64", "rows and columns of a block of a contraction">,
+    Option<"rows", "rows", "int64_t", "16", "rows of a block of another op">];
+  let statistics = [Statistic<"numLoops", "num-loops", "Number of parallel loops made">];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect"];
+}
+
+def VectorizeContractions : Pass<"repo-vectorize-contractions", "::mlir::ModuleOp"> {
+  let summary = "contractions of rows with rows, on buffers, to vectors";
+  let description = [{
+    Lowers `out[.., n, o] += sum_i x[.., n, i] * w[.., o, i]` in f32, rows with a unit
+    inner stride, to register tiles of 4 rows by 4 rows with `lanes` partial sums each: the
+    form of a linear map whose weights are stored [out, in]. Weights in a short type are
+    extended as they are loaded.
+
+    Before:
+
+    ```mlir
+    linalg.contract indexing_maps = [...] ins(%x, %w : memref<64x256xf32, ...>, memref<64x256xbf16, ...>) outs(%y : ...)
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %s:16 = scf.for %i = %c0 to %c256 step %c16 iter_args(...) {
+      %xv = vector.load %x[%n, %i] : ..., vector<16xf32>
+      %wv = vector.load %w[%o, %i] : ..., vector<16xbf16>
+      ...
+    }
+    ```
+  }];
+  let options = [Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">];
+  let statistics = [Statistic<"numVectorized", "num-vectorized", "Number of contractions vectorised">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
+def ExpandTrigonometry : Pass<"repo-expand-trigonometry", "::mlir::ModuleOp"> {
+  let summary = "sine and cosine in f32 to arithmetic that vectorises";
+  let description = [{
+    Replaces `math.sin` and `math.cos` on f32 scalars: the angle is reduced by multiples of
+    pi/2 in three parts, short polynomials give both functions. The error is below 2e-7
+    for angles up to 2^23; past that the quadrant is lost, as f32 has no fraction left.
+
+    Before:
+
+    ```mlir
+    %c = math.cos %a : f32
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %n = math.roundeven %turns : f32
+    %r = math.fma %n, %minus_half_pi, %a : f32
+    ...
+    %c = arith.select %odd, %s, %t : f32
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 #endif // REPO_DIALECT_REPO_TRANSFORMS_PASSES_TD

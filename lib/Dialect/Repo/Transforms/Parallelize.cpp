@@ -1,0 +1,89 @@
+//===- Parallelize.cpp - Structured ops to parallel loops -----------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Interfaces/TilingInterface.h"
+#include "repo/Dialect/Repo/Transforms/Passes.h"
+
+namespace mlir {
+namespace repo {
+#define GEN_PASS_DEF_PARALLELIZE
+#include "repo/Dialect/Repo/Transforms/Passes.h.inc"
+} // namespace repo
+} // namespace mlir
+
+using namespace mlir;
+
+/// Tile sizes of an op, empty where it stays as it is.
+static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op, int64_t block,
+                                         int64_t rows) {
+  SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
+  SmallVector<int64_t> sizes(iterators.size(), 0);
+  SmallVector<unsigned> parallel;
+  for (auto [dim, type] : llvm::enumerate(iterators))
+    if (type == utils::IteratorType::parallel)
+      parallel.push_back(dim);
+  if (parallel.size() < 2 || op.getNumDpsInits() == 0)
+    return {};
+  for (unsigned dim : parallel)
+    sizes[dim] = 1;
+  if (linalg::isaContractionOpInterface(op)) {
+    sizes[parallel.back()] = sizes[parallel[parallel.size() - 2]] = block;
+    return sizes;
+  }
+  // The innermost dimension stays whole; of few dimensions the last but one
+  // goes in blocks of rows.
+  bool reduces = parallel.size() != iterators.size();
+  if (!reduces)
+    sizes[parallel.back()] = 0;
+  unsigned rowDim = reduces ? parallel.back() : parallel[parallel.size() - 2];
+  if (parallel.size() <= 3)
+    sizes[rowDim] = rows;
+  else
+    sizes[rowDim] = 0;
+  return llvm::any_of(sizes, [](int64_t size) { return size != 0; })
+             ? sizes
+             : SmallVector<int64_t>();
+}
+
+namespace {
+struct Parallelize : repo::impl::ParallelizeBase<Parallelize> {
+  using ParallelizeBase::ParallelizeBase;
+  void runOnOperation() override {
+    SmallVector<linalg::LinalgOp> ops;
+    getOperation().walk([&](linalg::LinalgOp op) {
+      // Loops around an op may carry its result: leave what is in one alone.
+      if (op.hasPureTensorSemantics() &&
+          !op->getParentOfType<LoopLikeOpInterface>())
+        ops.push_back(op);
+    });
+    IRRewriter rewriter(&getContext());
+    for (linalg::LinalgOp op : ops) {
+      SmallVector<int64_t> sizes = getTileSizes(op, block, rows);
+      if (sizes.empty())
+        continue;
+      scf::SCFTilingOptions options;
+      options.setLoopType(scf::SCFTilingOptions::LoopType::ForallOp);
+      SmallVector<OpFoldResult> tiles;
+      for (int64_t size : sizes)
+        tiles.push_back(rewriter.getIndexAttr(size));
+      options.setTileSizes(tiles);
+      rewriter.setInsertionPoint(op);
+      FailureOr<scf::SCFTilingResult> tiled = scf::tileUsingSCF(
+          rewriter, cast<TilingInterface>(op.getOperation()), options);
+      if (failed(tiled))
+        continue;
+      rewriter.replaceOp(op, tiled->replacements);
+      ++numLoops;
+    }
+  }
+};
+} // namespace
