@@ -43,3 +43,5 @@ config.substitutions.append(
         "-entry-point-result=void -shared-libs=%s" % (lower, libraries),
     )
 )
+config.substitutions.append(
+    ("%mlir_c_runner_utils", os.path.join(config.llvm_lib_dir, "libmlir_c_runner_utils.so")))
