@@ -1,6 +1,6 @@
-// RUN: repo-opt %s --repo-tile-attention="query-block=16 key-block=64" | FileCheck %s
+// RUN: repo-opt %s --repo-tile-attention="query-block=16 key-block=64 edge-block=32" | FileCheck %s
 
-// A causal mask needs two loops: blocks every query sees whole, then the diagonal, padded.
+// A causal mask: blocks every query sees whole, large then small, then the diagonal, padded.
 // CHECK-LABEL: @causal
 // CHECK-NOT: repo.attention
 // CHECK: scf.forall (%{{.*}}, %{{.*}}, %{{.*}}) in (1, 2, %{{.*}}) shared_outs
@@ -8,7 +8,8 @@
 // CHECK: repo.online_attention %{{.*}}, %{{.*}}, %{{.*}} into
 // CHECK-NOT: band
 // CHECK: scf.yield
-// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[WHOLE]]#0, %{{.*}} = %[[WHOLE]]#1, %{{.*}} = %[[WHOLE]]#2)
+// CHECK: %[[SMALL:.*]]:3 = scf.for {{.*}} iter_args(%{{.*}} = %[[WHOLE]]#0, %{{.*}} = %[[WHOLE]]#1, %{{.*}} = %[[WHOLE]]#2)
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[SMALL]]#0, %{{.*}} = %[[SMALL]]#1, %{{.*}} = %[[SMALL]]#2)
 // CHECK: repo.online_attention {{.*}} offset(%{{.*}}) limit(%{{.*}}) into {{.*}} {band = array<i64: -1, 0>
 // CHECK-NOT: scf.for %
 // CHECK: tensor.parallel_insert_slice
@@ -21,7 +22,7 @@ func.func @causal(%q: tensor<1x2x?x8xf32>, %k: tensor<1x2x?x8xf32>, %v: tensor<1
 
 // A window cuts blocks at both ends.
 // CHECK-LABEL: @window
-// CHECK-COUNT-3: scf.for %
+// CHECK-COUNT-4: scf.for %
 // CHECK-NOT: scf.for %
 func.func @window(%q: tensor<1x2x?x8xf32>, %k: tensor<1x2x?x8xf32>, %v: tensor<1x2x?x8xf32>, %o: tensor<1x2x?x8xf32>)
     -> tensor<1x2x?x8xf32> {

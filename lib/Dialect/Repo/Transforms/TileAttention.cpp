@@ -27,15 +27,18 @@ using namespace mlir;
 using namespace mlir::repo;
 
 namespace {
-/// The sizes of the blocks.
+/// The sizes of the blocks. Keys near the edge of what is visible come in
+/// smaller blocks: what a mask hides there is computed in vain.
 struct Blocks {
-  int64_t queries, keys;
+  int64_t queries, keys, edgeKeys;
 };
 
-/// The keys a block of queries sees, as bounds of its three loops: [lo, first)
-/// and [second, hi) are cut by a mask, every query sees all of [first, second).
+/// The keys a block of queries sees, as bounds of its loops: [lo, first) and
+/// [third, hi) are cut by a mask, every query sees all of [first, third). Of
+/// these, [first, second) is whole blocks and [second, third) blocks of the
+/// edge.
 struct KeyRange {
-  Value lo, first, second, hi;
+  Value lo, first, second, third, hi;
 };
 
 /// Index arithmetic.
@@ -102,9 +105,11 @@ private:
   Value transposedQueries();
   KeyRange keyRange();
   /// Bias and mask of a block of keys as one additive term, or null.
-  Value biasBlock(Value key, Value count);
-  SmallVector<Value> step(Value key, ValueRange state, bool masked, Value hi);
-  SmallVector<Value> loop(Value from, Value to, ValueRange state, bool masked);
+  Value biasBlock(Value key, Value count, int64_t size);
+  SmallVector<Value> step(Value key, int64_t size, ValueRange state,
+                          bool masked, Value hi);
+  SmallVector<Value> loop(Value from, Value to, int64_t size, ValueRange state,
+                          bool masked);
   Value finishedOutput(ValueRange state);
   Value finishedLse(ValueRange state);
 
@@ -227,21 +232,23 @@ KeyRange AttentionTiler::keyRange() {
     allTo = index.min(range.hi, index.add(position, index.constant(right + 1)));
   }
   range.hi = index.max(range.lo, range.hi);
-  // Whole blocks between the cut ones, counted from lo.
   Value cut = index.ceilDiv(index.sub(index.max(allFrom, range.lo), range.lo),
-                            blocks.keys);
+                            blocks.edgeKeys);
   range.first =
-      index.min(range.hi, index.add(range.lo, index.mul(cut, blocks.keys)));
-  Value whole =
-      index.div(index.max(zero, index.sub(allTo, range.first)), blocks.keys);
-  range.second = index.add(range.first, index.mul(whole, blocks.keys));
+      index.min(range.hi, index.add(range.lo, index.mul(cut, blocks.edgeKeys)));
+  auto wholeBlocks = [&](Value from, int64_t size) {
+    Value count = index.div(index.max(zero, index.sub(allTo, from)), size);
+    return index.add(from, index.mul(count, size));
+  };
+  range.second = wholeBlocks(range.first, blocks.keys);
+  range.third = wholeBlocks(range.second, blocks.edgeKeys);
   return range;
 }
 
-Value AttentionTiler::biasBlock(Value key, Value count) {
+Value AttentionTiler::biasBlock(Value key, Value count, int64_t size) {
   if (!op.getBias() && !op.getMask())
     return Value();
-  Value block = filled({blocks.queries, blocks.keys}, 0.0);
+  Value block = filled({blocks.queries, size}, 0.0);
   OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
   SmallVector<OpFoldResult> sizes = {getAsOpFoldResult(queryCount),
                                      getAsOpFoldResult(count)};
@@ -304,16 +311,17 @@ Value AttentionTiler::biasBlock(Value key, Value count) {
                                        sizes, {one, one});
 }
 
-SmallVector<Value> AttentionTiler::step(Value key, ValueRange state,
-                                        bool masked, Value hi) {
-  Value count = index.constant(blocks.keys);
+SmallVector<Value> AttentionTiler::step(Value key, int64_t size,
+                                        ValueRange state, bool masked,
+                                        Value hi) {
+  Value count = index.constant(size);
   Value k, v, offset, limit;
   if (masked) {
     count = index.min(count, index.sub(hi, key));
     k = paddedRows(op.getKey(), op.getKeyMap(), kvHead, AttentionOp::M, key,
-                   count, headSize, blocks.keys);
+                   count, headSize, size);
     v = paddedRows(op.getValue(), op.getValueMap(), kvHead, AttentionOp::M, key,
-                   count, valueSize, blocks.keys);
+                   count, valueSize, size);
     limit = count;
   } else {
     k = headRows(op.getKey(), op.getKeyMap(), kvHead, AttentionOp::M, key,
@@ -334,21 +342,21 @@ SmallVector<Value> AttentionTiler::step(Value key, ValueRange state,
   ArrayAttr layouts = b.getAffineMapArrayAttr(
       {map({D, N}), map({M, D}), map({M, E}), map({N, E})});
   auto block = OnlineAttentionOp::create(
-      b, loc, state.getTypes(), transposed, k, v, biasBlock(key, count),
+      b, loc, state.getTypes(), transposed, k, v, biasBlock(key, count, size),
       /*mask=*/Value(), offset, limit, state[0], state[1], state[2],
       b.getF64FloatAttr(op.getScaleValue()), op.getSoftcapAttr(), band,
       layouts);
   return SmallVector<Value>(block.getResults());
 }
 
-SmallVector<Value> AttentionTiler::loop(Value from, Value to, ValueRange state,
-                                        bool masked) {
+SmallVector<Value> AttentionTiler::loop(Value from, Value to, int64_t size,
+                                        ValueRange state, bool masked) {
   auto loop = scf::ForOp::create(
-      b, loc, from, to, index.constant(blocks.keys), state,
+      b, loc, from, to, index.constant(size), state,
       [&](OpBuilder &, Location loc, Value key, ValueRange carried) {
         OpBuilder::InsertionGuard guard(b);
         b.setInsertionPointToStart(carried[0].getParentBlock());
-        SmallVector<Value> next = step(key, carried, masked, to);
+        SmallVector<Value> next = step(key, size, carried, masked, to);
         scf::YieldOp::create(b, loc, next);
       });
   return SmallVector<Value>(loop.getResults());
@@ -445,9 +453,12 @@ void AttentionTiler::run() {
       filled({blocks.queries}, 0.0)};
   KeyRange range = keyRange();
   if (op.getBand().first >= 0)
-    state = loop(range.lo, range.first, state, /*masked=*/true);
-  state = loop(range.first, range.second, state, /*masked=*/false);
-  state = loop(range.second, range.hi, state, /*masked=*/true);
+    state =
+        loop(range.lo, range.first, blocks.edgeKeys, state, /*masked=*/true);
+  state = loop(range.first, range.second, blocks.keys, state, /*masked=*/false);
+  state =
+      loop(range.second, range.third, blocks.edgeKeys, state, /*masked=*/false);
+  state = loop(range.third, range.hi, blocks.edgeKeys, state, /*masked=*/true);
 
   SmallVector<Value> results = {finishedOutput(state)};
   if (op.getLse())
@@ -528,7 +539,7 @@ struct TileAttention : repo::impl::TileAttentionBase<TileAttention> {
     });
     IRRewriter rewriter(&getContext());
     for (AttentionOp op : ops) {
-      AttentionTiler(rewriter, op, {queryBlock, keyBlock}).run();
+      AttentionTiler(rewriter, op, {queryBlock, keyBlock, edgeBlock}).run();
       ++numTiled;
     }
   }

@@ -91,9 +91,9 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
   let description = [{
     `repo.attention` without positions becomes a parallel loop over batch, head and block
     of queries; each runs over the blocks of keys it can see with
-    `repo.online_attention`. Blocks that every query of the block sees whole come in a
-    loop of their own, without masks; blocks that a band, the lengths or the end of the
-    keys cut come before and after it, padded to the size of a block. Blocks that no
+    `repo.online_attention`. Keys that every query of the block sees come in loops
+    without masks, large blocks and then small ones; keys that a band, the lengths or the
+    end of the keys cut come before and after them, in small blocks padded to their size. Blocks that no
     query sees are outside the bounds of the loops. The scores never exist as a whole.
 
     Before:
@@ -109,7 +109,7 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
       %r:3 = scf.for %j = %lo to %full step %c256 iter_args(%acc, %max, %sum) {
         repo.online_attention %qt, %kj, %vj into %acc, %max, %sum ...
       }
-      %r2:3 = scf.for %j = %full to %hi step %c256 iter_args(%r#0, %r#1, %r#2) {
+      %r2:3 = scf.for %j = %full to %hi step %c64 iter_args(%r#0, %r#1, %r#2) {
         repo.online_attention %qt, %kp, %vp offset(%off) limit(%rest) into ... {band = [-1, 0]}
       }
       ...
@@ -118,7 +118,9 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"queryBlock", "query-block", "int64_t", "48", "queries of a block">,
-    Option<"keyBlock", "key-block", "int64_t", "256", "keys of a block">];
+    Option<"keyBlock", "key-block", "int64_t", "256", "keys of a block">,
+    Option<"edgeBlock", "edge-block", "int64_t", "64",
+           "keys of a block where a mask cuts, and before it">];
   let statistics = [Statistic<"numTiled", "num-tiled", "Number of attention ops tiled">];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
                            "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
