@@ -15,17 +15,20 @@
 using namespace mlir;
 
 void repo::buildCPUSchedulePipeline(OpPassManager &pm,
-                                    const TargetDescription &) {
+                                    const TargetDescription &target,
+                                    bool report) {
   pm.addPass(createSplitRotation());
+  SelectStrategyOptions choice;
+  choice.lanes = target.getVectorLanes();
+  choice.cacheBytes = target.l2Bytes;
+  choice.report = report;
+  pm.addPass(createSelectStrategy(choice));
 }
 
 void repo::buildCPUTilePipeline(OpPassManager &pm,
                                 const TargetDescription &target) {
   int64_t lanes = target.getVectorLanes();
-  TileAttentionOptions tiles;
-  // Three vectors of queries by 8 (4) keys fill the registers.
-  tiles.queryBlock = 3 * lanes;
-  pm.addPass(createTileAttention(tiles));
+  pm.addPass(createTileAttention());
   DecomposeOptions rest;
   rest.keepAttributes = true;
   rest.keepBlocks = lanes;

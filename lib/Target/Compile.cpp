@@ -56,7 +56,7 @@ static void addStage(OpPassManager &pm, StringRef stage,
   }
   if (stage == "schedule") {
     buildEntryPipeline(pm, entries);
-    buildCPUSchedulePipeline(pm, options.target);
+    buildCPUSchedulePipeline(pm, options.target, options.report);
   } else if (stage == "tile") {
     buildCPUTilePipeline(pm, options.target);
   } else if (stage == "vector") {

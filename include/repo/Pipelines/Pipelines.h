@@ -53,8 +53,10 @@ void buildDecomposePipeline(OpPassManager &pm);
 
 /// The CPU path between entries and the lowering of buffers, in three stages:
 /// fused and scheduled; tiled; bufferized, with vectors.
+/// With `report` the choices are told in remarks.
 void buildCPUSchedulePipeline(OpPassManager &pm,
-                              const TargetDescription &target);
+                              const TargetDescription &target,
+                              bool report = false);
 void buildCPUTilePipeline(OpPassManager &pm, const TargetDescription &target);
 void buildCPUVectorPipeline(OpPassManager &pm, const TargetDescription &target);
 

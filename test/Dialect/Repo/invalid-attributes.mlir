@@ -57,3 +57,8 @@ func.func private @argument_inout(tensor<4xf32> {repo.inout = "x"}) -> tensor<4x
 
 // expected-error @+1 {{unknown result attribute `repo.constant`}}
 func.func private @result_attribute() -> (tensor<4xf32> {repo.constant})
+
+// -----
+
+// expected-error @+1 {{expected `key_block` to be positive, got 0}}
+func.func private @strategy_key_block() attributes {test.s = #repo.attention_strategy<query_block = 16, key_block = 0, edge_block = 8>}

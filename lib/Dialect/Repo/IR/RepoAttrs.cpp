@@ -206,3 +206,21 @@ LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     return emitError() << "expected `dim` to be positive and even, got " << dim;
   return success();
 }
+
+//===----------------------------------------------------------------------===//
+// AttentionStrategyAttr
+//===----------------------------------------------------------------------===//
+
+LogicalResult
+AttentionStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                              int64_t queryBlock, int64_t keyBlock,
+                              int64_t edgeBlock) {
+  std::pair<StringRef, int64_t> sizes[] = {{"query_block", queryBlock},
+                                           {"key_block", keyBlock},
+                                           {"edge_block", edgeBlock}};
+  for (auto [name, size] : sizes)
+    if (size <= 0)
+      return emitError() << "expected `" << name << "` to be positive, got "
+                         << size;
+  return success();
+}

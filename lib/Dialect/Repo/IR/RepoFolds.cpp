@@ -452,7 +452,8 @@ struct DropUnusedLse : OpRewritePattern<AttentionOp> {
         op.getKeyPositions(), op.getOmega(), op.getBias(), op.getMask(),
         op.getLengths(), op.getOffset(), ValueRange(op.getOutput()),
         op.getRopeAttr(), op.getCausalAttr(), op.getWindowAttr(),
-        op.getScaleAttr(), op.getSoftcapAttr(), op.getLayoutsAttr());
+        op.getScaleAttr(), op.getSoftcapAttr(), op.getLayoutsAttr(),
+        op.getStrategyAttr());
     replacement->setDiscardableAttrs(op->getDiscardableAttrDictionary());
     rewriter.replaceAllUsesWith(op->getResult(0), replacement->getResult(0));
     rewriter.eraseOp(op);

@@ -531,6 +531,12 @@ static bool isTilable(AttentionOp op) {
 namespace {
 struct TileAttention : repo::impl::TileAttentionBase<TileAttention> {
   using TileAttentionBase::TileAttentionBase;
+  Blocks getBlocks(AttentionOp op) {
+    if (AttentionStrategyAttr strategy = op.getStrategyAttr())
+      return {strategy.getQueryBlock(), strategy.getKeyBlock(),
+              strategy.getEdgeBlock()};
+    return {queryBlock, keyBlock, edgeBlock};
+  }
   void runOnOperation() override {
     SmallVector<AttentionOp> ops;
     getOperation().walk([&](AttentionOp op) {
@@ -539,7 +545,7 @@ struct TileAttention : repo::impl::TileAttentionBase<TileAttention> {
     });
     IRRewriter rewriter(&getContext());
     for (AttentionOp op : ops) {
-      AttentionTiler(rewriter, op, {queryBlock, keyBlock, edgeBlock}).run();
+      AttentionTiler(rewriter, op, getBlocks(op)).run();
       ++numTiled;
     }
   }

@@ -126,4 +126,25 @@ def Repo_RopeAttr : AttrDef<Repo_Dialect, "Rope"> {
   }];
 }
 
+//===----------------------------------------------------------------------===//
+// Strategies
+//===----------------------------------------------------------------------===//
+
+def Repo_AttentionStrategyAttr : AttrDef<Repo_Dialect, "AttentionStrategy"> {
+  let mnemonic = "attention_strategy";
+  let summary = "the sizes of the blocks attention is computed in";
+  let description = [{
+    A task takes `query_block` queries of a head. It goes over the keys `key_block` at a
+    time where every query sees all of them, and `edge_block` at a time where a band,
+    the lengths or the end of the keys cut a block, and before it. Any sizes are right; those that
+    `repo-select-strategy` chooses from the target are meant to be fast.
+
+    Example: `#repo.attention_strategy<query_block = 48, key_block = 256, edge_block = 64>`
+  }];
+  let parameters = (ins "int64_t":$query_block, "int64_t":$key_block,
+                        "int64_t":$edge_block);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
 #endif // REPO_DIALECT_REPO_IR_REPOATTRS_TD

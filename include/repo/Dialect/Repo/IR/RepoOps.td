@@ -324,6 +324,9 @@ def Repo_AttentionOp : Repo_DestinationOp<"attention"> {
     domain `(b, h, n, m, d, e)`; without it they are `[B, H, N, D]`, `[B, H, M, D]`,
     `[B, H, M, E]`, `[B, H, N, E]`. In key and value `h` is the KV head.
 
+    `strategy` says in which blocks the op is computed; it changes no result but by
+    rounding.
+
     Against `repo.online_attention`: this op is the whole of softmax attention on
     whole tensors; that one is the step of one block of queries over one block of keys,
     with the running state of the online softmax as operands.
@@ -367,7 +370,8 @@ def Repo_AttentionOp : Repo_DestinationOp<"attention"> {
     Optional<Repo_IndexOrInt32Shaped>:$offset, Variadic<Repo_FloatShaped>:$outputs,
     OptionalAttr<Repo_RopeAttr>:$rope, UnitAttr:$causal,
     OptionalAttr<DenseI64ArrayAttr>:$window, OptionalAttr<F64Attr>:$scale,
-    OptionalAttr<F64Attr>:$softcap, OptionalAttr<AffineMapArrayAttr>:$layouts);
+    OptionalAttr<F64Attr>:$softcap, OptionalAttr<AffineMapArrayAttr>:$layouts,
+    OptionalAttr<Repo_AttentionStrategyAttr>:$strategy);
   let results = (outs Variadic<Repo_FloatTensor>:$results);
   let hasCanonicalizer = 1;
   let assemblyFormat = [{

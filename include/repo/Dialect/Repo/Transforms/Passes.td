@@ -86,6 +86,39 @@ def SplitRotation : Pass<"repo-split-rotation", "::mlir::ModuleOp"> {
                            "::mlir::arith::ArithDialect"];
 }
 
+def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
+  let summary = "choose the block sizes of attention from the target";
+  let description = [{
+    Gives every `repo.attention` a strategy that has none yet. The cost model:
+
+    - `query_block`: three vectors of queries, so that 8 (of 16 registers: 4) keys by three
+      vectors of sums, three vectors of queries and one of keys fill the registers; fewer
+      vectors where there are statically fewer queries.
+    - `key_block`: the largest power of two up to 256 for which keys, values and scores of
+      a block take at most half of the second-level cache; no more than there are keys.
+    - `edge_block`: 64 at most. Blocks that are cut are computed whole, so they are small.
+
+    Before:
+
+    ```mlir
+    %o = repo.attention %q, %k, %v into %init {causal} : ...
+    ```
+
+    After, on 16 lanes and 1 MB:
+
+    ```mlir
+    %o = repo.attention %q, %k, %v into %init {causal,
+           strategy = #repo.attention_strategy<query_block = 48, key_block = 256, edge_block = 64>} : ...
+    ```
+  }];
+  let options = [
+    Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">,
+    Option<"cacheBytes", "cache-bytes", "int64_t", "1048576",
+           "size of the second-level cache of a core">,
+    Option<"report", "report", "bool", "false", "say the choices in remarks">];
+  let statistics = [Statistic<"numChosen", "num-chosen", "Number of strategies chosen">];
+}
+
 def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
   let summary = "attention to parallel blocks of queries and loops over blocks of keys";
   let description = [{
@@ -117,10 +150,12 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
     ```
   }];
   let options = [
-    Option<"queryBlock", "query-block", "int64_t", "48", "queries of a block">,
-    Option<"keyBlock", "key-block", "int64_t", "256", "keys of a block">,
+    Option<"queryBlock", "query-block", "int64_t", "48",
+           "queries of a block, of ops without a strategy">,
+    Option<"keyBlock", "key-block", "int64_t", "256",
+           "keys of a block, of ops without a strategy">,
     Option<"edgeBlock", "edge-block", "int64_t", "64",
-           "keys of a block where a mask cuts, and before it">];
+           "keys of a block where a mask cuts, and before it, of ops without a strategy">];
   let statistics = [Statistic<"numTiled", "num-tiled", "Number of attention ops tiled">];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
                            "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",

@@ -1,0 +1,81 @@
+//===- SelectStrategy.cpp - Block sizes from the target -------------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "repo/Dialect/Repo/IR/Repo.h"
+#include "repo/Dialect/Repo/Transforms/Passes.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace mlir {
+namespace repo {
+#define GEN_PASS_DEF_SELECTSTRATEGY
+#include "repo/Dialect/Repo/Transforms/Passes.h.inc"
+} // namespace repo
+} // namespace mlir
+
+using namespace mlir;
+using namespace mlir::repo;
+
+/// Register tiles hold a multiple of 8 keys.
+static constexpr int64_t keyTile = 8;
+static constexpr int64_t largestKeyBlock = 256, largestEdgeBlock = 64;
+
+/// The size of an iteration dimension in `value`, or kDynamic.
+static int64_t getSize(Value value, AffineMap map, unsigned dim) {
+  auto position =
+      *map.getResultPosition(getAffineDimExpr(dim, map.getContext()));
+  return cast<ShapedType>(value.getType()).getDimSize(position);
+}
+
+static AttentionStrategyAttr select(AttentionOp op, int64_t lanes,
+                                    int64_t cacheBytes) {
+  int64_t queries = getSize(op.getQuery(), op.getQueryMap(), AttentionOp::N);
+  int64_t keys = getSize(op.getKey(), op.getKeyMap(), AttentionOp::M);
+  int64_t channels = getSize(op.getValue(), op.getValueMap(), AttentionOp::E);
+  int64_t queryBlock = 3 * lanes;
+  if (!ShapedType::isDynamic(queries))
+    queryBlock =
+        std::clamp<int64_t>(llvm::alignTo(queries, lanes), lanes, queryBlock);
+  // A key of a block brings its row, a row of values, and a row of scores.
+  int64_t bytesPerKey = 4 * (op.getHeadSize() + queryBlock +
+                             (ShapedType::isDynamic(channels) ? 0 : channels));
+  int64_t fitting = std::max<int64_t>(cacheBytes / 2 / bytesPerKey, keyTile);
+  int64_t keyBlock =
+      std::min<int64_t>(llvm::bit_floor<uint64_t>(fitting), largestKeyBlock);
+  if (!ShapedType::isDynamic(keys))
+    keyBlock = std::min<int64_t>(
+        keyBlock, std::max<int64_t>(llvm::alignTo(keys, keyTile), keyTile));
+  return AttentionStrategyAttr::get(op.getContext(), queryBlock, keyBlock,
+                                    std::min(keyBlock, largestEdgeBlock));
+}
+
+namespace {
+struct SelectStrategy : repo::impl::SelectStrategyBase<SelectStrategy> {
+  using SelectStrategyBase::SelectStrategyBase;
+  void runOnOperation() override {
+    getOperation().walk([&](AttentionOp op) {
+      bool given = op.getStrategyAttr() != nullptr;
+      if (!given) {
+        op.setStrategyAttr(select(op, lanes, cacheBytes));
+        ++numChosen;
+      }
+      if (!report)
+        return;
+      AttentionStrategyAttr strategy = op.getStrategyAttr();
+      InFlightDiagnostic remark = op.emitRemark("attention in blocks of ")
+                                  << strategy.getQueryBlock() << " queries by "
+                                  << strategy.getKeyBlock() << " keys ("
+                                  << strategy.getEdgeBlock() << " at an edge)";
+      if (given)
+        remark << ", as the op says";
+      else
+        remark << ", from " << int64_t(lanes) << " lanes and "
+               << int64_t(cacheBytes) / 1024 << " KB of cache";
+    });
+  }
+};
+} // namespace
