@@ -10,41 +10,69 @@
 #include "mlir/Pass/PassManager.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
-#include "repo/Target/TargetDescription.h"
 
 using namespace mlir;
 
+static constexpr StringRef splitRotation = "repo-split-rotation",
+                           tileAttention = "repo-tile-attention",
+                           expandTrigonometry = "repo-expand-trigonometry",
+                           parallelize = "repo-parallelize",
+                           lowerBlocks = "repo-lower-online-attention",
+                           vectorizeContractions =
+                               "repo-vectorize-contractions";
+
+ArrayRef<StringRef> repo::getOptionalCPUPasses() {
+  static constexpr StringRef names[] = {
+      splitRotation, tileAttention, expandTrigonometry,
+      parallelize,   lowerBlocks,   vectorizeContractions};
+  return names;
+}
+
+static bool wants(const repo::CPUOptions &options, StringRef pass) {
+  return !llvm::is_contained(options.skip, pass);
+}
+
 void repo::buildCPUSchedulePipeline(OpPassManager &pm,
-                                    const TargetDescription &target,
-                                    bool report) {
-  pm.addPass(createSplitRotation());
+                                    const CPUOptions &options) {
+  if (wants(options, splitRotation))
+    pm.addPass(createSplitRotation());
   SelectStrategyOptions choice;
-  choice.lanes = target.getVectorLanes();
-  choice.cacheBytes = target.l2Bytes;
-  choice.report = report;
+  choice.lanes = options.target.getVectorLanes();
+  choice.cacheBytes = options.target.l2Bytes;
+  choice.report = options.report;
   pm.addPass(createSelectStrategy(choice));
 }
 
-void repo::buildCPUTilePipeline(OpPassManager &pm,
-                                const TargetDescription &target) {
-  int64_t lanes = target.getVectorLanes();
-  pm.addPass(createTileAttention());
+void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
+  int64_t lanes = options.target.getVectorLanes();
+  if (wants(options, tileAttention)) {
+    TileAttentionOptions tiles;
+    tiles.report = options.report;
+    pm.addPass(createTileAttention(tiles));
+  }
   DecomposeOptions rest;
   rest.keepAttributes = true;
-  rest.keepBlocks = lanes;
+  rest.keepBlocks = wants(options, lowerBlocks) ? lanes : 0;
   pm.addPass(createDecompose(rest));
   pm.addPass(createConvertElementwiseToLinalgPass());
-  pm.addPass(createExpandTrigonometry());
-  pm.addPass(createParallelize());
+  if (wants(options, expandTrigonometry))
+    pm.addPass(createExpandTrigonometry());
+  if (wants(options, parallelize))
+    pm.addPass(createParallelize());
 }
 
 void repo::buildCPUVectorPipeline(OpPassManager &pm,
-                                  const TargetDescription &target) {
+                                  const CPUOptions &options) {
   buildBufferizePipeline(pm);
-  LowerOnlineAttentionOptions vectors;
-  vectors.lanes = target.getVectorLanes();
-  pm.addPass(createLowerOnlineAttention(vectors));
-  VectorizeContractionsOptions rows;
-  rows.lanes = target.getVectorLanes();
-  pm.addPass(createVectorizeContractions(rows));
+  if (wants(options, lowerBlocks)) {
+    LowerOnlineAttentionOptions vectors;
+    vectors.lanes = options.target.getVectorLanes();
+    pm.addPass(createLowerOnlineAttention(vectors));
+  }
+  if (wants(options, vectorizeContractions)) {
+    VectorizeContractionsOptions rows;
+    rows.lanes = options.target.getVectorLanes();
+    rows.report = options.report;
+    pm.addPass(createVectorizeContractions(rows));
+  }
 }

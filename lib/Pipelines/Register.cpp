@@ -49,9 +49,11 @@ void mlir::repo::registerPipelines() {
         EntryOptions entries;
         entries.features = target->getFeatureList();
         buildEntryPipeline(pm, entries);
-        buildCPUSchedulePipeline(pm, *target);
-        buildCPUTilePipeline(pm, *target);
-        buildCPUVectorPipeline(pm, *target);
+        CPUOptions cpu;
+        cpu.target = *target;
+        buildCPUSchedulePipeline(pm, cpu);
+        buildCPUTilePipeline(pm, cpu);
+        buildCPUVectorPipeline(pm, cpu);
         buildLowerBuffersPipeline(pm);
       });
 }

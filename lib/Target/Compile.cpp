@@ -54,13 +54,17 @@ static void addStage(OpPassManager &pm, StringRef stage,
     }
     return;
   }
+  CPUOptions cpu;
+  cpu.target = options.target;
+  cpu.report = options.report;
+  cpu.skip = options.skip;
   if (stage == "schedule") {
     buildEntryPipeline(pm, entries);
-    buildCPUSchedulePipeline(pm, options.target, options.report);
+    buildCPUSchedulePipeline(pm, cpu);
   } else if (stage == "tile") {
-    buildCPUTilePipeline(pm, options.target);
+    buildCPUTilePipeline(pm, cpu);
   } else if (stage == "vector") {
-    buildCPUVectorPipeline(pm, options.target);
+    buildCPUVectorPipeline(pm, cpu);
   } else if (stage == "llvm") {
     buildLowerBuffersPipeline(pm);
   }

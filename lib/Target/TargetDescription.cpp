@@ -57,11 +57,16 @@ std::string TargetDescription::getFeatureList() const {
 FailureOr<TargetDescription> mlir::repo::describeTarget(StringRef cpu,
                                                         StringRef features,
                                                         std::string &error) {
-  llvm::StringSet<> enabled;
+  // A feature brings what it builds on, and takes with it what builds on it.
+  llvm::StringMap<bool> implied;
+  auto set = [&](StringRef feature, bool on) {
+    implied[feature] = on;
+    llvm::X86::updateImpliedFeatures(feature, on, implied);
+  };
   if (cpu.empty() || cpu == "native") {
     for (auto &feature : llvm::sys::getHostCPUFeatures())
       if (feature.second)
-        enabled.insert(feature.first());
+        set(feature.first(), true);
   } else {
     SmallVector<StringRef> names, valid;
     llvm::X86::fillValidCPUArchList(valid, /*Only64Bit=*/true);
@@ -75,7 +80,7 @@ FailureOr<TargetDescription> mlir::repo::describeTarget(StringRef cpu,
     }
     llvm::X86::getFeaturesForCPU(cpu, names);
     for (StringRef name : names)
-      enabled.insert(name);
+      set(name, true);
   }
   SmallVector<StringRef> changes;
   features.split(changes, ',', -1, /*KeepEmpty=*/false);
@@ -89,26 +94,12 @@ FailureOr<TargetDescription> mlir::repo::describeTarget(StringRef cpu,
               .str();
       return failure();
     }
-    if (change[0] == '+')
-      enabled.insert(name);
-    else
-      enabled.erase(name);
+    set(name, change[0] == '+');
   }
-  // What builds on a feature goes with it.
-  auto drop = [&](StringRef base, StringRef prefix) {
-    if (enabled.contains(base))
-      return;
-    for (StringRef name : knownFeatures)
-      if (name.starts_with(prefix))
-        enabled.erase(name);
-  };
-  drop("avx2", "avx512");
-  drop("avx512f", "avx512");
-  drop("amx-tile", "amx-");
 
   TargetDescription target;
   for (StringRef name : knownFeatures)
-    if (enabled.contains(name))
+    if (implied.lookup(name))
       target.features.push_back(name.str());
   llvm::sort(target.features);
   if (cpu.empty() || cpu == "native") {

@@ -13,12 +13,14 @@
 
 #include "../common/Flags.h"
 #include "repo/Driver/Driver.h"
+#include "repo/Pipelines/Pipelines.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir::repo;
 
 int main(int argc, char **argv) {
   DriverRequest request;
-  std::string target = "cpu", chip, stopAfter, emit, model, dtype;
+  std::string target = "cpu", chip, stopAfter, emit, model, dtype, skip;
   repo_tools::Flags flags("repo-compile",
                           "usage: repo-compile FILE.mlir -o OUT [flags]\n"
                           "       repo-compile --model=DIR -o OUTDIR [flags]\n"
@@ -46,6 +48,9 @@ int main(int argc, char **argv) {
             "folder for the IR after every stage");
   flags.add("sanitize", request.options.sanitize, "address, thread or both",
             {"address", "thread", "address,thread", "thread,address"});
+  flags.add("skip", skip,
+            "optional passes to leave out, such as repo-parallelize: slower, "
+            "never wrong");
   flags.add("report", request.report, "print what was decided, and why");
   if (int status = flags.parse(argc, argv); status >= 0)
     return status;
@@ -55,6 +60,15 @@ int main(int argc, char **argv) {
                       " files; see --help");
   if (request.output.empty())
     return flags.fail("expected -o and an output path; see --help");
+  for (llvm::StringRef name : llvm::split(skip, ',')) {
+    if (name.empty())
+      continue;
+    if (!llvm::is_contained(getOptionalCPUPasses(), name))
+      return flags.fail("expected --skip to name optional passes (" +
+                        llvm::join(getOptionalCPUPasses(), ", ") + "), got `" +
+                        name.str() + "`");
+    request.options.skip.push_back(name.str());
+  }
   auto fail = [](llvm::StringRef line) {
     llvm::errs() << "repo-compile: " << line << "\n";
   };

@@ -20,11 +20,10 @@
 
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassOptions.h"
+#include "repo/Target/TargetDescription.h"
 
 namespace mlir {
 namespace repo {
-
-struct TargetDescription;
 
 /// What the manifest of the library says of its target.
 struct EntryOptions : PassPipelineOptions<EntryOptions> {
@@ -51,14 +50,23 @@ void buildLowerToLLVMPipeline(OpPassManager &pm);
 /// The reference path between entries and lowering: every op by its definition.
 void buildDecomposePipeline(OpPassManager &pm);
 
+/// How the CPU path compiles.
+struct CPUOptions {
+  TargetDescription target;
+  /// Say by remarks what was decided, and why.
+  bool report = false;
+  /// Optional passes to leave out, by their flags: results stay the same.
+  std::vector<std::string> skip;
+};
+
+/// The flags of the passes that the CPU path can do without.
+ArrayRef<StringRef> getOptionalCPUPasses();
+
 /// The CPU path between entries and the lowering of buffers, in three stages:
 /// fused and scheduled; tiled; bufferized, with vectors.
-/// With `report` the choices are told in remarks.
-void buildCPUSchedulePipeline(OpPassManager &pm,
-                              const TargetDescription &target,
-                              bool report = false);
-void buildCPUTilePipeline(OpPassManager &pm, const TargetDescription &target);
-void buildCPUVectorPipeline(OpPassManager &pm, const TargetDescription &target);
+void buildCPUSchedulePipeline(OpPassManager &pm, const CPUOptions &options);
+void buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options);
+void buildCPUVectorPipeline(OpPassManager &pm, const CPUOptions &options);
 
 /// Registers repo-entry-pipeline, repo-reference-pipeline, repo-cpu-pipeline
 /// and repo-lower-to-llvm.

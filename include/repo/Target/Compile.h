@@ -36,6 +36,8 @@ struct CompileOptions {
   std::string sanitize;
   /// Say by remarks what was decided, and why.
   bool report = false;
+  /// Optional passes of the CPU path to leave out, by their flags.
+  std::vector<std::string> skip;
 };
 
 struct CompileResult {

@@ -506,26 +506,32 @@ void AttentionTiler::run() {
   b.replaceOp(op, forall.getResults());
 }
 
-/// Whether the loops above can be built: f32 arithmetic, no rotation left,
-/// static head sizes, rows of keys, values and output that follow the layout of
-/// a head.
-static bool isTilable(AttentionOp op) {
-  if (op->getNumResults() == 0 || !op.getComputeType().isF32() ||
-      op.getQueryPositions() || op.getKeyPositions())
-    return false;
+/// Why the loops above cannot be built; empty where they can: f32 arithmetic,
+/// no rotation left, static head sizes, rows of keys, values and output that
+/// follow the layout of a head.
+static StringRef whyNotTilable(AttentionOp op) {
+  if (op->getNumResults() == 0)
+    return "it is on buffers";
+  if (!op.getComputeType().isF32())
+    return "its arithmetic is not f32";
+  if (op.getQueryPositions() || op.getKeyPositions())
+    return "its rotation is not split off";
   if (!getElementTypeOrSelf(op.getKey()).isF32() ||
       !getElementTypeOrSelf(op.getValue()).isF32())
-    return false;
+    return "its keys and values are not extended to f32";
   auto before = [&](AffineMap map, unsigned first, unsigned second) {
     return *map.getResultPosition(getAffineDimExpr(first, op.getContext())) <
            *map.getResultPosition(getAffineDimExpr(second, op.getContext()));
   };
   auto position = *op.getValueMap().getResultPosition(
       getAffineDimExpr(AttentionOp::E, op.getContext()));
-  return !cast<ShapedType>(op.getValue().getType()).isDynamicDim(position) &&
-         before(op.getKeyMap(), AttentionOp::M, AttentionOp::D) &&
-         before(op.getValueMap(), AttentionOp::M, AttentionOp::E) &&
-         before(op.getOutputMap(), AttentionOp::N, AttentionOp::E);
+  if (cast<ShapedType>(op.getValue().getType()).isDynamicDim(position))
+    return "the size of its values is not static";
+  if (!before(op.getKeyMap(), AttentionOp::M, AttentionOp::D) ||
+      !before(op.getValueMap(), AttentionOp::M, AttentionOp::E) ||
+      !before(op.getOutputMap(), AttentionOp::N, AttentionOp::E))
+    return "its layouts have channels before rows";
+  return "";
 }
 
 namespace {
@@ -540,8 +546,11 @@ struct TileAttention : repo::impl::TileAttentionBase<TileAttention> {
   void runOnOperation() override {
     SmallVector<AttentionOp> ops;
     getOperation().walk([&](AttentionOp op) {
-      if (isTilable(op))
+      StringRef reason = whyNotTilable(op);
+      if (reason.empty())
         ops.push_back(op);
+      else if (report)
+        op.emitRemark("attention is not tiled: ") << reason;
     });
     IRRewriter rewriter(&getContext());
     for (AttentionOp op : ops) {

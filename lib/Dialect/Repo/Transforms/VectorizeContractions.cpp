@@ -261,6 +261,9 @@ struct VectorizeContractions
     });
     for (auto &[op, dims] : ops) {
       OpBuilder builder(op);
+      if (report)
+        op->emitRemark("contraction is vectorised: 4 by 4 rows, ")
+            << int64_t(lanes) << " lanes";
       ContractionLowering(builder, op, dims, lanes).run();
       ++numVectorized;
     }

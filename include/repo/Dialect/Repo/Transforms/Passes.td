@@ -155,7 +155,8 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
     Option<"keyBlock", "key-block", "int64_t", "256",
            "keys of a block, of ops without a strategy">,
     Option<"edgeBlock", "edge-block", "int64_t", "64",
-           "keys of a block where a mask cuts, and before it, of ops without a strategy">];
+           "keys of a block where a mask cuts, and before it, of ops without a strategy">,
+    Option<"report", "report", "bool", "false", "Say what is not tiled, and why">];
   let statistics = [Statistic<"numTiled", "num-tiled", "Number of attention ops tiled">];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
                            "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
@@ -249,7 +250,8 @@ def VectorizeContractions : Pass<"repo-vectorize-contractions", "::mlir::ModuleO
     }
     ```
   }];
-  let options = [Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">];
+  let options = [Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">,
+    Option<"report", "report", "bool", "false", "Say what was vectorised">];
   let statistics = [Statistic<"numVectorized", "num-vectorized", "Number of contractions vectorised">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect",
                            "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
