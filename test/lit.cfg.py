@@ -16,7 +16,7 @@ llvm_config.with_system_environment(["HOME", "TMP", "TEMP"])
 llvm_config.use_default_substitutions()
 llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
 llvm_config.add_tool_substitutions(
-    ["repo-opt", "repo-compile", "repo-run", "mlir-opt", "mlir-runner"],
+    ["repo-opt", "repo-compile", "repo-run", "repo-reduce", "repo-lsp-server", "mlir-opt", "mlir-runner"],
     [config.repo_tools_dir, config.llvm_tools_dir],
 )
 
@@ -45,3 +45,4 @@ config.substitutions.append(
 )
 config.substitutions.append(
     ("%mlir_c_runner_utils", os.path.join(config.llvm_lib_dir, "libmlir_c_runner_utils.so")))
+config.substitutions.append(("%plugin", os.path.join(config.repo_obj_root, "lib", "repo-plugin.so")))
