@@ -6,7 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-//   mlir-opt --load-dialect-plugin=repo-plugin.so --load-pass-plugin=repo-plugin.so \
+//   mlir-opt --load-dialect-plugin=repo-plugin.so
+//   --load-pass-plugin=repo-plugin.so \
 //            --pass-pipeline='builtin.module(repo-decompose)' FILE
 //
 //===----------------------------------------------------------------------===//
@@ -17,8 +18,8 @@
 #include "repo/InitAll.h"
 #include "llvm/Support/Compiler.h"
 
-extern "C" LLVM_ATTRIBUTE_WEAK LLVM_ATTRIBUTE_VISIBILITY_DEFAULT
-    mlir::DialectPluginLibraryInfo
+extern "C" LLVM_ATTRIBUTE_WEAK
+    LLVM_ATTRIBUTE_VISIBILITY_DEFAULT mlir::DialectPluginLibraryInfo
     mlirGetDialectPluginInfo() {
   return {MLIR_PLUGIN_API_VERSION, "repo", REPO_VERSION,
           [](mlir::DialectRegistry *registry) {
@@ -26,8 +27,8 @@ extern "C" LLVM_ATTRIBUTE_WEAK LLVM_ATTRIBUTE_VISIBILITY_DEFAULT
           }};
 }
 
-extern "C" LLVM_ATTRIBUTE_WEAK LLVM_ATTRIBUTE_VISIBILITY_DEFAULT
-    mlir::PassPluginLibraryInfo
+extern "C" LLVM_ATTRIBUTE_WEAK
+    LLVM_ATTRIBUTE_VISIBILITY_DEFAULT mlir::PassPluginLibraryInfo
     mlirGetPassPluginInfo() {
   return {MLIR_PLUGIN_API_VERSION, "repo", REPO_VERSION,
           [] { mlir::repo::registerAllPasses(); }};
