@@ -64,6 +64,21 @@ static Value convertElements(OpBuilder &builder, Location loc, Value tensor,
       .getResult(0);
 }
 
+/// Whether elements of this type have a name in DLPack and code here.
+static LogicalResult checkElementType(func::FuncOp function, const Twine &where,
+                                      Type type) {
+  if (type.isF16() || type.isBF16() || type.isF32() || type.isF64() ||
+      type.isSignlessInteger(1) || type.isSignlessInteger(8) ||
+      type.isSignlessInteger(16) || type.isSignlessInteger(32) ||
+      type.isSignlessInteger(64))
+    return success();
+  return function.emitError("expected ")
+         << where
+         << " to have elements of type f16, bf16, f32, f64, i1, i8, i16, i32 "
+            "or i64, got "
+         << type;
+}
+
 static LogicalResult materializeDestinations(func::FuncOp function) {
   MLIRContext *context = function.getContext();
   Location loc = function.getLoc();
@@ -102,11 +117,19 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
     Type type = argument.getType();
     auto tensorType = dyn_cast<RankedTensorType>(type);
     if (!tensorType) {
-      if (type.isIndex() || type.isIntOrFloat())
+      if (type.isIndex())
         continue;
+      if (type.isIntOrFloat()) {
+        if (failed(checkElementType(function, "argument " + Twine(i), type)))
+          return failure();
+        continue;
+      }
       return function.emitError("expected argument ")
              << i << " to be a ranked tensor or a scalar, got " << type;
     }
+    if (failed(checkElementType(function, "argument " + Twine(i),
+                                tensorType.getElementType())))
+      return failure();
     bool inout = function.getArgAttr(i, "repo.inout") != nullptr;
     MemRefType boundary = getBoundaryType(tensorType);
     if (tensorType.getElementType().isInteger(1))
@@ -130,6 +153,9 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
     if (!tensorType)
       return function.emitError("expected result ")
              << index << " to be a ranked tensor, got " << result.getType();
+    if (failed(checkElementType(function, "result " + Twine(index),
+                                tensorType.getElementType())))
+      return failure();
     MemRefType boundary = getBoundaryType(tensorType);
     Value value =
         convertElements(builder, loc, result, boundary.getElementType());
@@ -202,10 +228,45 @@ static void prependContext(ModuleOp module) {
   });
 }
 
+/// A library is complete: what is called has a body.
+static LogicalResult checkCallees(ModuleOp module) {
+  for (auto function : module.getOps<func::FuncOp>())
+    if (function.isExternal() &&
+        !SymbolTable::symbolKnownUseEmpty(function, module))
+      return function.emitError("expected a body of `")
+             << function.getName() << "`, which is called";
+  return success();
+}
+
+/// An entry has buffers where its callers in the module have tensors: they call
+/// a private copy.
+static void copyCalledEntries(ModuleOp module) {
+  SymbolTable symbols(module);
+  for (auto function : llvm::to_vector(module.getOps<func::FuncOp>())) {
+    if (!function.isPublic() ||
+        SymbolTable::symbolKnownUseEmpty(function, module))
+      continue;
+    func::FuncOp copy = function.clone();
+    copy.setName((function.getName() + ".inner").str());
+    copy.setPrivate();
+    for (unsigned i = 0, e = copy.getNumArguments(); i != e; ++i)
+      for (StringRef name : {"repo.name", "repo.constant", "repo.inout"})
+        copy.removeArgAttr(i, name);
+    for (unsigned i = 0, e = copy.getNumResults(); i != e; ++i)
+      copy.removeResultAttr(i, StringAttr::get(copy.getContext(), "repo.name"));
+    symbols.insert(copy);
+    (void)SymbolTable::replaceAllSymbolUses(function, copy.getSymNameAttr(),
+                                            module);
+  }
+}
+
 namespace {
 struct MaterializeDestinations
     : repo::impl::MaterializeDestinationsBase<MaterializeDestinations> {
   void runOnOperation() override {
+    if (failed(checkCallees(getOperation())))
+      return signalPassFailure();
+    copyCalledEntries(getOperation());
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (function.isPublic() && !function.isExternal() &&
           failed(materializeDestinations(function)))

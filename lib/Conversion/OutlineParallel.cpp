@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Affine/Utils.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/Transforms.h"
 #include "mlir/IR/IRMapping.h"
@@ -155,6 +156,20 @@ static LogicalResult outline(IRRewriter &rewriter, scf::ForallOp loop,
   return success();
 }
 
+/// A task has a stack of fixed size and no workspace, so a body that allocates
+/// by sizes known only at run time, or calls a function that may, runs in
+/// order.
+static bool needsWorkspace(scf::ForallOp loop) {
+  return loop
+      .walk([](Operation *op) {
+        auto alloc = dyn_cast<memref::AllocOp>(op);
+        bool needs = (alloc && !alloc.getType().hasStaticShape()) ||
+                     isa<func::CallOp>(op);
+        return needs ? WalkResult::interrupt() : WalkResult::advance();
+      })
+      .wasInterrupted();
+}
+
 namespace {
 struct OutlineParallel : repo::impl::OutlineParallelBase<OutlineParallel> {
   void runOnOperation() override {
@@ -171,6 +186,13 @@ struct OutlineParallel : repo::impl::OutlineParallelBase<OutlineParallel> {
     }
     llvm::StringMap<unsigned> numbers;
     for (scf::ForallOp loop : outer) {
+      if (needsWorkspace(loop)) {
+        rewriter.setInsertionPoint(loop);
+        if (failed(scf::forallToForLoop(rewriter, loop)))
+          return signalPassFailure();
+        ++numSequential;
+        continue;
+      }
       StringRef function = loop->getParentOfType<func::FuncOp>().getName();
       std::string name =
           (function + ".task" + Twine(numbers[function]++)).str();

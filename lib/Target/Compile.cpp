@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "repo/Target/Compile.h"
+#include "HalfConversions.h"
 #include "Link.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Pass/PassManager.h"
@@ -130,6 +131,8 @@ createTargetMachine(ModuleOp module, const TargetDescription &target) {
   }
   llvm::TargetOptions targetOptions;
   targetOptions.AllowFPOpFusion = llvm::FPOpFusion::Standard;
+  // What nobody calls is dropped by the linker.
+  targetOptions.FunctionSections = true;
   return std::unique_ptr<llvm::TargetMachine>(backend->createTargetMachine(
       triple, "x86-64", target.getFeatureString(), targetOptions,
       llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
@@ -213,7 +216,7 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
   if (failed(runStages(module, options, "llvm")))
     return failure();
   std::string manifest = getManifest(module);
-  result.header = emitHeader(manifest, "REPO_GENERATED");
+  result.header = emitHeader(manifest);
 
   llvm::LLVMContext context;
   std::unique_ptr<llvm::Module> code =
@@ -233,6 +236,8 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
     code->print(stream, nullptr);
     return success();
   }
+  if (failed(addHalfConversions(*code)))
+    return module.emitError("cannot add conversions to 16-bit floats");
   if (options.emit == EmitKind::assembly)
     return emitMachineCode(module, *code, *machine,
                            llvm::CodeGenFileType::AssemblyFile, result.output);

@@ -25,3 +25,34 @@ func.func @type(%x: tensor<5xf32> {repo.inout = 0 : index}, %y: tensor<4xf32>) -
 func.func @unranked(%x: tensor<*xf32>) {
   return
 }
+
+// -----
+
+// expected-error @below {{expected argument 0 to have elements of type f16, bf16, f32, f64, i1, i8, i16, i32 or i64, got 'index'}}
+func.func @indices(%x: tensor<4xindex>) {
+  return
+}
+
+// -----
+
+// expected-error @below {{expected argument 1 to have elements of type f16, bf16, f32, f64, i1, i8, i16, i32 or i64, got 'i4'}}
+func.func @nibbles(%x: tensor<4xf32>, %y: i4) {
+  return
+}
+
+// -----
+
+// expected-error @below {{expected result 0 to have elements of type f16, bf16, f32, f64, i1, i8, i16, i32 or i64, got 'complex<f32>'}}
+func.func @complex() -> tensor<4xcomplex<f32>> {
+  %0 = tensor.empty() : tensor<4xcomplex<f32>>
+  return %0 : tensor<4xcomplex<f32>>
+}
+
+// -----
+
+// expected-error @below {{expected a body of `elsewhere`, which is called}}
+func.func private @elsewhere(tensor<4xf32>) -> tensor<4xf32>
+func.func @calls(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = call @elsewhere(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}

@@ -44,3 +44,19 @@ func.func @caller(%x: tensor<4xf32>) -> tensor<4xf32> {
   %0 = call @callee(%x) : (tensor<4xf32>) -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// -----
+
+// An entry that another one calls has tensors inside and buffers outside.
+// CHECK: func.func @called(%{{[^:]*}}: !llvm.ptr, %{{[^:]*}}: memref<
+// CHECK: func.func @caller(%[[CTX:[^:]*]]: !llvm.ptr
+// CHECK: call @called.inner(%[[CTX]], %{{.*}}) : (!llvm.ptr, tensor<4xf32>) -> tensor<4xf32>
+// CHECK: func.func private @called.inner(%{{[^:]*}}: !llvm.ptr, %{{[^:]*}}: tensor<4xf32>
+func.func @called(%x: tensor<4xf32> {repo.name = "x"}) -> (tensor<4xf32> {repo.name = "y"}) {
+  %0 = math.exp %x : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func @caller(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = call @called(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}

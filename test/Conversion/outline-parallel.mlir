@@ -14,3 +14,20 @@ func.func @f(%ctx: !llvm.ptr, %n: index, %x: memref<?x?xf32>) {
   }
   return
 }
+
+// A task has no workspace: a loop that needs some runs in order.
+// CHECK: func.func @dynamic
+// CHECK-NOT: task
+// CHECK: scf.for
+// CHECK: memref.alloc
+func.func @dynamic(%ctx: !llvm.ptr, %n: index, %x: memref<?x?xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %c0 = arith.constant 0 : index
+  scf.forall (%i) in (%n) {
+    %buffer = memref.alloc(%n) : memref<?xf32>
+    memref.store %zero, %buffer[%i] : memref<?xf32>
+    %0 = memref.load %buffer[%c0] : memref<?xf32>
+    memref.store %0, %x[%i, %i] : memref<?x?xf32>
+  }
+  return
+}

@@ -96,7 +96,9 @@ def OutlineParallel : Pass<"repo-outline-parallel", "::mlir::ModuleOp"> {
     Moves the body of every outermost `scf.forall` on buffers into a function
     `NAME.taskK(index, arguments)`, and calls the parallel-for of the context (argument 0
     of the function) on it. Values from outside are passed in a struct on the caller's
-    stack; constants are cloned. Inner loops become ordinary loops.
+    stack; constants are cloned. Inner loops become ordinary loops, and so do loops whose
+    body allocates by sizes known only at run time or calls a function: tasks have no
+    workspace.
 
     Before:
 
@@ -117,7 +119,10 @@ def OutlineParallel : Pass<"repo-outline-parallel", "::mlir::ModuleOp"> {
     }
     ```
   }];
-  let statistics = [Statistic<"numTasks", "num-tasks", "Number of parallel loops outlined">];
+  let statistics = [
+    Statistic<"numTasks", "num-tasks", "Number of parallel loops outlined">,
+    Statistic<"numSequential", "num-sequential",
+              "Number of parallel loops that run in order">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect",
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
 }

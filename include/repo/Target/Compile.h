@@ -54,9 +54,8 @@ LogicalResult compileModule(ModuleOp module, const CompileOptions &options,
 /// Registers what translation to LLVM IR needs.
 void registerCompilerDialects(DialectRegistry &registry);
 
-/// The C header of a library with this manifest; `name` makes its include
-/// guard.
-std::string emitHeader(StringRef manifest, StringRef name);
+/// The C header of a library with this manifest: C99, on its own.
+std::string emitHeader(StringRef manifest);
 
 } // namespace repo
 } // namespace mlir
