@@ -81,9 +81,14 @@ static std::string getShape(const llvm::json::Array &shape) {
   return text;
 }
 
-/// What a header needs of repo/Runtime/runtime.h and DLPack, so that it can be
-/// included alone, before them or after them.
+/// The runtime's header where it can be found, else what is needed of it and of
+/// DLPack: the header can be used with nothing but the library.
 static constexpr StringLiteral declarations = R"(#include <stdint.h>
+#ifdef __has_include
+#if __has_include("repo/Runtime/runtime.h")
+#include "repo/Runtime/runtime.h"
+#endif
+#endif
 
 #ifndef DLPACK_DLPACK_H_
 #define DLPACK_DLPACK_H_

@@ -1,5 +1,5 @@
-// The header stands alone, in C99 and C++, beside the runtime's and beside
-// another library's, whatever the tensors are called.
+// The header stands alone, in C99 and C++, or brings the runtime's where that is
+// found; beside another library's; whatever the tensors are called.
 // RUN: split-file %s %t
 // RUN: repo-compile %t/first.mlir -o %t/first.so
 // RUN: repo-compile %t/second.mlir -o %t/second.so
@@ -42,10 +42,11 @@ func.func @second(%x: tensor<4xf32>) -> tensor<4xf32> {
 //--- both.c
 #include "first.h"
 #include "second.h"
-#ifdef RUNTIME
-#include "repo/Runtime/runtime.h"
-#endif
 int32_t use(struct repo_rt_context *context, DLTensor *x);
 int32_t use(struct repo_rt_context *context, DLTensor *x) {
   return first_call(context, x, x, x, x) + second_call(context, x, x);
 }
+#ifdef RUNTIME
+repo_rt_context *create(void);
+repo_rt_context *create(void) { return repo_rt_context_create(); }
+#endif
