@@ -11,12 +11,14 @@
 #include "repo/Conversion/Passes.h"
 #include "repo/Dialect/Repo/IR/Repo.h"
 #include "repo/Dialect/Repo/IR/RepoBufferization.h"
+#include "repo/Dialect/Repo/IR/RepoTiling.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
 
 void mlir::repo::registerAllDialects(DialectRegistry &registry) {
   registry.insert<RepoDialect>();
   registerBufferizableOpInterfaceExternalModels(registry);
+  registerTilingInterfaceExternalModels(registry);
 }
 
 void mlir::repo::registerAllPasses() {

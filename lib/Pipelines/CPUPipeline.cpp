@@ -15,6 +15,7 @@ using namespace mlir;
 
 static constexpr StringRef splitRotation = "repo-split-rotation",
                            tileAttention = "repo-tile-attention",
+                           tileRotation = "repo-tile-rotation",
                            expandTrigonometry = "repo-expand-trigonometry",
                            parallelize = "repo-parallelize",
                            lowerBlocks = "repo-lower-online-attention",
@@ -23,7 +24,7 @@ static constexpr StringRef splitRotation = "repo-split-rotation",
 
 ArrayRef<StringRef> repo::getOptionalCPUPasses() {
   static constexpr StringRef names[] = {
-      splitRotation, tileAttention, expandTrigonometry,
+      splitRotation, tileAttention, tileRotation,         expandTrigonometry,
       parallelize,   lowerBlocks,   vectorizeContractions};
   return names;
 }
@@ -50,6 +51,8 @@ void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
     tiles.report = options.report;
     pm.addPass(createTileAttention(tiles));
   }
+  if (wants(options, tileRotation))
+    pm.addPass(createTileRotation());
   DecomposeOptions rest;
   rest.keepAttributes = true;
   rest.keepBlocks = wants(options, lowerBlocks) ? lanes : 0;

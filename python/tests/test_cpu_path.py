@@ -48,7 +48,7 @@ def test_every_pair_of_options_is_tiled(names, monkeypatch):
     assert "repo.attention" not in tiled, "falls back to the decomposition"
 
 
-PASSES = ["repo-split-rotation", "repo-tile-attention", "repo-expand-trigonometry", "repo-parallelize",
+PASSES = ["repo-split-rotation", "repo-tile-attention", "repo-tile-rotation", "repo-expand-trigonometry", "repo-parallelize",
           "repo-lower-online-attention", "repo-vectorize-contractions"]
 
 

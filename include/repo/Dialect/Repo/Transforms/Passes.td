@@ -163,6 +163,37 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
                            "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def TileRotation : Pass<"repo-tile-rotation", "::mlir::ModuleOp"> {
+  let summary = "rotations to parallel blocks of rows, row by row";
+  let description = [{
+    Tiles every `repo.rotate` that is not in a parallel loop over batch, head and blocks of
+    rows, and each block into single rows, whose size is static: a row is read, rotated
+    and written once, and nothing the size of the result is kept beside it.
+
+    Before:
+
+    ```mlir
+    %y = repo.rotate %x by(%z) {rope = #r} : (tensor<1x16x?x128xf32>, tensor<1x16x?xf32>) -> tensor<1x16x?x128xf32>
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %y = scf.forall (%b, %h, %i) = (0, 0, 0) to (1, 16, %n) step (1, 1, 64) shared_outs(%out = %empty) -> ... {
+      %t = scf.for %j = %c0 to %rows step %c1 iter_args(%block = %slice) -> ... {
+        %row = repo.rotate %xj by(%zj) {rope = #r} : (tensor<1x1x1x128xf32>, tensor<1x1x1xf32>) -> tensor<1x1x1x128xf32>
+        ...
+      }
+      ...
+    }
+    ```
+  }];
+  let options = [Option<"rows", "rows", "int64_t", "64", "rows of a parallel block">];
+  let statistics = [Statistic<"numTiled", "num-tiled", "Number of rotations tiled">];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def LowerOnlineAttention : Pass<"repo-lower-online-attention", "::mlir::ModuleOp"> {
   let summary = "blocks of online attention on buffers to vectors";
   let description = [{
