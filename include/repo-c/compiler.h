@@ -38,8 +38,8 @@ REPO_COMPILER_API int32_t repo_compiler_features(const char *cpu, const char *fe
                                                  repo_compiler_message message, void *user,
                                                  char **result);
 
-/** Runs a textual pass pipeline, such as "builtin.module(repo-decompose)", on IR text;
- * `result` is the text that repo-opt prints. */
+/** Runs a textual pass pipeline, such as "builtin.module(repo-decompose)" or just
+ * "repo-decompose", on IR text; `result` is the text that repo-opt prints. */
 REPO_COMPILER_API int32_t repo_compiler_opt(const char *source, const char *pipeline,
                                             repo_compiler_message message, void *user,
                                             char **result);

@@ -71,7 +71,12 @@ int32_t repo_compiler_opt(const char *source, const char *pipeline,
     return messages.fail("the source is not valid IR").failed();
   std::string error;
   llvm::raw_string_ostream errorStream(error);
-  FailureOr<OpPassManager> passes = parsePassPipeline(pipeline, errorStream);
+  // A bare list of passes means passes over the module.
+  std::string anchored = StringRef(pipeline).trim().str();
+  if (!StringRef(anchored).starts_with("builtin.module(") &&
+      !StringRef(anchored).starts_with("any("))
+    anchored = "builtin.module(" + anchored + ")";
+  FailureOr<OpPassManager> passes = parsePassPipeline(anchored, errorStream);
   if (failed(passes))
     return messages.fail(StringRef(error).split('\n').first).failed();
   PassManager manager(&context, passes->getOpAnchorName());

@@ -1,7 +1,7 @@
 """Arrays of any library as DLTensors, and new arrays of the same library.
 
 NumPy's bfloat16 (ml_dtypes) exports neither DLPack nor the buffer protocol, so NumPy arrays are passed by
-address. torch tensors are detached. Anything else goes through DLPack to NumPy, which shares its memory.
+address. torch tensors are detached. Anything else comes by DLPack (dlpack.py), sharing its memory.
 """
 
 import ctypes
@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 
+from . import dlpack
 from .errors import RepoError
 from .runtime import DLDataType, DLDevice, DLTensor
 
@@ -25,11 +26,15 @@ def _torch():
 
 
 class Array:
-    """A view of somebody's array: `kind` is "numpy", "torch" or "jax"; strides count elements."""
+    """A view of somebody's array; strides count elements.
 
-    def __init__(self, kind, owner, address, dtype, shape, strides, writable):
+    kind: "numpy", "torch", "jax", or a function that makes the caller's kind of array from a NumPy one.
+    owner: a NumPy array or a torch tensor with the same memory. given: what the caller passed, kept alive.
+    """
+
+    def __init__(self, kind, owner, address, dtype, shape, strides, writable, given=None):
         self.kind, self.owner, self.address, self.dtype = kind, owner, address, dtype
-        self.shape, self.strides, self.writable = tuple(shape), tuple(strides), writable
+        self.shape, self.strides, self.writable, self.given = tuple(shape), tuple(strides), writable, given
 
     @property
     def short_dtype(self):
@@ -58,43 +63,58 @@ class Array:
         return tensor, (self.owner, shape, strides)
 
 
-def wrap(value, name):
-    """Views an array; `name` is for errors."""
+def wrap(value, name, output=False):
+    """Views an array; `name` is for errors. One that cannot be viewed is copied, or refused as an output."""
     torch = _torch()
     if torch is not None and isinstance(value, torch.Tensor):
-        value = value.detach()
-        if value.device.type != "cpu":
-            raise RepoError(f"`{name}`: expected a tensor on the CPU, got one on {value.device}")
-        if value.layout != torch.strided or value.is_conj() or value.is_neg():
-            value = value.to_dense().resolve_conj().resolve_neg()
-        dtype = str(value.dtype).rpartition(".")[2]
-        _check_dtype(dtype, name)
-        return Array("torch", value, value.data_ptr(), dtype, value.shape, value.stride(), True)
-    kind = "numpy"
+        return _wrap_torch(torch, value, name, output)
+    kind, data, writable = "numpy", value, None
     if not isinstance(value, np.ndarray):
-        if isinstance(value, np.generic) or isinstance(value, (int, float, list, tuple)):
+        if isinstance(value, (np.generic, int, float, list, tuple)):
             raise TypeError(f"`{name}`: expected an array, got {type(value).__name__}")
-        kind, value = _import(value, name)
-    dtype = value.dtype.name
+        if type(value).__module__.split(".")[0] in ("jax", "jaxlib"):
+            kind, data = "jax", np.asarray(value)
+        else:
+            kind, (data, writable) = _maker(value), dlpack.view(value, name, numpy_dtype)
+    dtype = data.dtype.name
     _check_dtype(dtype, name)
-    if not value.dtype.isnative:
+    if not data.dtype.isnative:
         raise RepoError(f"`{name}`: expected native byte order")
-    if any(stride % value.itemsize for stride in value.strides):
-        value = np.ascontiguousarray(value)
-    return Array(kind, value, value.ctypes.data, dtype, value.shape,
-                 [stride // value.itemsize for stride in value.strides], value.flags.writeable)
+    if not data.flags.aligned or any(stride % data.itemsize for stride in data.strides):
+        if output:
+            raise RepoError(f"`{name}`: expected an array of aligned elements, as it is written")
+        data = np.array(data, order="C")
+    return Array(kind, data, data.ctypes.data, dtype, data.shape, [stride // data.itemsize for stride in data.strides],
+                 data.flags.writeable if writable is None else writable, value)
 
 
-def _import(value, name):
-    kind = "jax" if type(value).__module__.split(".")[0] in ("jax", "jaxlib") else "numpy"
-    if kind == "jax":
-        return kind, np.asarray(value)
-    if not hasattr(value, "__dlpack__"):
-        raise TypeError(f"`{name}`: expected an array, got {type(value).__name__}")
-    try:
-        return kind, np.from_dlpack(value)
-    except (BufferError, RuntimeError, TypeError) as error:
-        raise RepoError(f"`{name}`: cannot import by DLPack: {error}") from None
+def _wrap_torch(torch, value, name, output):
+    given, value = value, value.detach()
+    if value.device.type != "cpu":
+        raise RepoError(f"`{name}`: expected a tensor on the CPU, got one on {value.device}")
+    if value.layout != torch.strided or value.is_conj() or value.is_neg():
+        if output:
+            raise RepoError(f"`{name}`: expected a dense tensor, as it is written, got layout {value.layout}")
+        value = (value if value.layout == torch.strided else value.to_dense()).resolve_conj().resolve_neg()
+    dtype = str(value.dtype).rpartition(".")[2]
+    _check_dtype(dtype, name)
+    return Array("torch", value, value.data_ptr(), dtype, value.shape, value.stride(), True, given)
+
+
+def wrap_outputs(function, out, names):
+    """Views the arrays of `out=`, as many as there are names; None stays None."""
+    if out is None:
+        return None
+    given = out if isinstance(out, (tuple, list)) else [out]
+    if len(given) != len(names):
+        raise TypeError(f"{function}: expected {len(names)} array{'s' * (len(names) > 1)} in out, got {len(given)}")
+    return [wrap(value, name, output=True) for value, name in zip(given, names)]
+
+
+def _maker(value):
+    """How results become arrays of the library of `value`: by its array namespace, else they stay NumPy's."""
+    namespace = value.__array_namespace__() if hasattr(value, "__array_namespace__") else None
+    return getattr(namespace, "from_dlpack", None) or "numpy"
 
 
 def _check_dtype(dtype, name):
@@ -106,10 +126,8 @@ def contiguous(array):
     """A row-major copy."""
     if array.kind == "torch":
         return wrap(array.owner.contiguous().clone(), "copy")
-    copy = Array(array.kind, None, 0, array.dtype, array.shape, array.strides, True)
-    data = np.array(array.owner, order="C", copy=True)
-    copy.owner, copy.address = data, data.ctypes.data
-    copy.strides = [stride // data.itemsize for stride in data.strides]
+    copy = wrap(np.array(array.owner, order="C", copy=True), "copy")
+    copy.kind = array.kind
     return copy
 
 
@@ -118,7 +136,25 @@ def convert(array, dtype):
     if array.kind == "torch":
         torch = _torch()
         return wrap(array.owner.to(getattr(torch, dtype)).contiguous(), "copy")
-    return wrap(np.ascontiguousarray(array.owner.astype(numpy_dtype(dtype))), "copy")
+    copy = wrap(np.ascontiguousarray(array.owner.astype(numpy_dtype(dtype))), "copy")
+    copy.kind = array.kind
+    return copy
+
+
+def overlap(one, other):
+    """Whether two arrays have memory in common."""
+    if 0 in one.shape or 0 in other.shape:
+        return False
+    views = []
+    for array in (one, other):
+        item = _TYPES[array.dtype][1] // 8
+        start = np.frombuffer((ctypes.c_uint8 * item).from_address(array.address), f"V{item}")
+        views.append(np.lib.stride_tricks.as_strided(start[:1].reshape((1,) * len(array.shape)), array.shape,
+                                                     [stride * item for stride in array.strides], writeable=False))
+    try:
+        return np.shares_memory(*views, max_work=100000)
+    except np.exceptions.TooHardError:
+        return True
 
 
 def numpy_dtype(name):
@@ -149,4 +185,6 @@ def export(array):
     if array.kind == "jax":
         import jax.numpy
         return jax.numpy.asarray(array.owner)
-    return array.owner
+    if callable(array.kind) and array.given is array.owner:  # made by `empty`
+        return array.kind(array.owner)
+    return array.given

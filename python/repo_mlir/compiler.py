@@ -1,6 +1,10 @@
 """The compiler's C library (include/repo-c/compiler.h) through ctypes."""
 
 import ctypes
+import functools
+import hashlib
+import os
+import pathlib
 import threading
 
 from .errors import RepoError
@@ -15,73 +19,85 @@ class _Options(ctypes.Structure):
                                            "pipeline")] + [("is_model", ctypes.c_int32), ("report", ctypes.c_int32)]
 
 
-_lock = threading.Lock()
-_library = None
+_lock = threading.Lock()  # the linker inside keeps global state while it runs
 
 
+@functools.lru_cache(maxsize=None)
 def _load():
-    global _library
-    if _library is None:
-        library = ctypes.CDLL(shared_library("repo_compiler"))
-        library.repo_compiler_version.restype = _TEXT
-        library.repo_compiler_features.argtypes = [_TEXT, _TEXT, _MESSAGE, ctypes.c_void_p,
-                                                   ctypes.POINTER(ctypes.c_void_p)]
-        library.repo_compiler_opt.argtypes = [_TEXT, _TEXT, _MESSAGE, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)]
-        library.repo_compiler_compile.argtypes = [ctypes.POINTER(_Options), _MESSAGE, ctypes.c_void_p]
-        library.repo_compiler_free.argtypes = [ctypes.c_void_p]
-        _library = library
-    return _library
+    library = ctypes.CDLL(shared_library("repo_compiler"))
+    library.repo_compiler_version.restype = _TEXT
+    library.repo_compiler_features.argtypes = [_TEXT, _TEXT, _MESSAGE, ctypes.c_void_p,
+                                               ctypes.POINTER(ctypes.c_void_p)]
+    library.repo_compiler_opt.argtypes = [_TEXT, _TEXT, _MESSAGE, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)]
+    library.repo_compiler_compile.argtypes = [ctypes.POINTER(_Options), _MESSAGE, ctypes.c_void_p]
+    library.repo_compiler_free.argtypes = [ctypes.c_void_p]
+    return library
 
 
-def _call(function, *arguments):
-    """Calls with a callback that gathers messages; raises them on failure."""
-    lines = []
-    callback = _MESSAGE(lambda user, line: lines.append(line.decode()))
-    with _lock:  # the linker inside keeps global state while it runs
-        status = function(*arguments, callback, None)
-    if status:
-        raise RepoError("\n".join(lines) or "the compiler failed")
-    return lines
-
-
-def _take(pointer):
-    text = ctypes.string_at(pointer.value).decode()
-    _load().repo_compiler_free(pointer)
+def _bytes(what, text):
+    """A C string of text or a path."""
+    if text is None:
+        return None
+    if isinstance(text, os.PathLike):
+        text = os.fsencode(text)
+    elif isinstance(text, str):
+        try:
+            text = text.encode()
+        except UnicodeEncodeError:
+            raise RepoError(f"expected {what} to be valid Unicode") from None
+    else:
+        raise TypeError(f"expected {what} to be a string, got {type(text).__name__}")
+    if b"\0" in text:
+        raise RepoError(f"expected {what} without NUL, found one at byte {text.index(0)}")
     return text
 
 
-def version():
-    with _lock:
-        return _load().repo_compiler_version().decode()
-
-
-def _with_result(name, *arguments):
-    with _lock:
-        library = _load()
+def _call(function, *before, result=()):
+    """Calls with a callback that gathers messages; raises them on failure."""
     lines = []
-    callback = _MESSAGE(lambda user, line: lines.append(line.decode()))
-    result = ctypes.c_void_p()
+    callback = _MESSAGE(lambda user, line: lines.append(line.decode(errors="replace")))
     with _lock:
-        status = getattr(library, name)(*arguments, callback, None, ctypes.byref(result))
+        status = function(*before, callback, None, *result)
     if status:
         raise RepoError("\n".join(lines) or "the compiler failed")
-    return _take(result)
 
 
+def _text(function, *before):
+    """The text that a function of the library returns."""
+    text = ctypes.c_void_p()
+    _call(function, *before, result=(ctypes.byref(text),))
+    if not text.value:
+        raise RepoError("out of memory")
+    try:
+        return ctypes.string_at(text.value).decode(errors="replace")
+    finally:
+        _load().repo_compiler_free(text)
+
+
+def version():
+    """The version of the compiler."""
+    return _load().repo_compiler_version().decode()
+
+
+@functools.lru_cache(maxsize=None)
+def fingerprint():
+    """A hash of the compiler's own file: a rebuilt compiler of the same version is another one."""
+    return hashlib.sha256(pathlib.Path(shared_library("repo_compiler")).read_bytes()).hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
 def features(cpu="native", extra=""):
     """The CPU features that the code for `cpu` uses, as one string."""
-    return _with_result("repo_compiler_features", cpu.encode(), extra.encode())
+    return _text(_load().repo_compiler_features, _bytes("cpu", cpu), _bytes("features", extra))
 
 
 def run_pipeline(source, pipeline):
-    return _with_result("repo_compiler_opt", source.encode(), pipeline.encode())
+    """The text of a module after a pass pipeline."""
+    return _text(_load().repo_compiler_opt, _bytes("source", source), _bytes("pipeline", pipeline))
 
 
 def compile_to(output, *, input=None, source=None, cpu="native", pipeline="cpu", is_model=False):
     """Compiles a file, a text or a model directory to a library (and what goes with it)."""
-    with _lock:
-        library = _load()
-    encode = lambda text: None if text is None else str(text).encode()  # noqa: E731
-    options = _Options(encode(input), encode(source), encode(output), encode(cpu), None, b"so", None,
-                       encode(pipeline), int(is_model), 0)
-    _call(library.repo_compiler_compile, ctypes.byref(options))
+    options = _Options(_bytes("input", input), _bytes("source", source), _bytes("output", output), _bytes("cpu", cpu),
+                       None, b"so", None, _bytes("pipeline", pipeline), int(is_model), 0)
+    _call(_load().repo_compiler_compile, ctypes.byref(options))

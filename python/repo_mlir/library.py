@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 
+import numpy as np
+
 from . import arrays, cache, compiler
 from .errors import RepoError
 from .runtime import DLTensor, check, context, runtime
@@ -13,7 +15,7 @@ from .runtime import DLTensor, check, context, runtime
 def opt(source, pipeline):
     """Runs a textual pass pipeline on IR text; returns the text that repo-opt prints.
 
-    pipeline: such as "builtin.module(repo-decompose)".
+    pipeline: such as "builtin.module(repo-decompose)"; a bare list of passes runs over the module.
     """
     return compiler.run_pipeline(source, pipeline)
 
@@ -29,14 +31,18 @@ def compile(source, *, target="cpu", cpu="native", chip=None, out=None, pipeline
                         "this build has no GPU path")
     text = str(source)
     name = "source"
-    if isinstance(source, os.PathLike) or ("\n" not in text and text.endswith(".mlir")):
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(f"compile: expected MLIR text or a path, got {type(source).__name__}")
+    if isinstance(source, os.PathLike) or ("\n" not in text and (text.endswith(".mlir") or os.path.isfile(text))):
         name = text
         try:
             text = pathlib.Path(source).read_text()
         except OSError as error:
             raise RepoError(f"cannot read `{source}`: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise RepoError(f"cannot read `{source}`: expected MLIR text, found other bytes") from None
     if out is None:
-        return Library(cache.compiled(text, cpu, pipeline))
+        return Library(cache.compiled(text, cpu, pipeline, name))
     compiler.compile_to(out, input=name, source=text, cpu=cpu, pipeline=pipeline)
     return Library(out)
 
@@ -48,7 +54,7 @@ class Library:
         self.path = os.fspath(path)
         pointer = ctypes.c_void_p()
         here = context()
-        check(runtime().repo_rt_library_open(here, os.path.abspath(self.path).encode(), ctypes.byref(pointer)), here)
+        check(runtime().repo_rt_library_open(here, os.fsencode(os.path.abspath(self.path)), ctypes.byref(pointer)), here)
         self._pointer = pointer
         manifest = json.loads(runtime().repo_rt_library_manifest(pointer))
         self.entries = {entry["name"]: Entry(self, entry) for entry in manifest["entries"]}
@@ -58,6 +64,11 @@ class Library:
             raise RepoError(f"{self.path}: no entry `{name}`; there are: {', '.join(self.entries)}")
         return self.entries[name]
 
+    def __del__(self):
+        if getattr(self, "_pointer", None) and runtime is not None:  # None while Python shuts down
+            runtime().repo_rt_library_close(self._pointer)
+            self._pointer = None
+
     def __repr__(self):
         return f"<Library {self.path}: {', '.join(self.entries)}>"
 
@@ -66,7 +77,7 @@ class Entry:
     """A function of a library: takes its inputs in order, returns its outputs.
 
     One output is returned as it is, several as a tuple; arguments that are updated in place are among the
-    inputs. `out` takes preallocated outputs.
+    inputs. Scalar inputs may be Python numbers. `out` takes preallocated outputs, which share no memory with inputs.
     """
 
     def __init__(self, library, description):
@@ -84,10 +95,9 @@ class Entry:
     def __call__(self, *inputs, out=None):
         if len(inputs) != len(self.inputs):
             raise TypeError(f"{self.name}: expected {len(self.inputs)} inputs, got {len(inputs)}")
-        wrapped = [arrays.wrap(value, argument["name"]) for value, argument in zip(inputs, self.inputs)]
-        outs = None if out is None else [arrays.wrap(value, argument["name"]) for value, argument in zip(
-            out if isinstance(out, (tuple, list)) else [out], self.outputs)]
-        results = self.call(wrapped, outs)
+        wrapped = [arrays.wrap(_scalar(value, argument), argument["name"], output=argument["role"] == "inout")
+                   for value, argument in zip(inputs, self.inputs)]
+        results = self.call(wrapped, arrays.wrap_outputs(self.name, out, [a["name"] for a in self.outputs]))
         exported = [arrays.export(result) for result in results]
         return exported[0] if len(exported) == 1 else tuple(exported)
 
@@ -110,8 +120,6 @@ class Entry:
             kind = inputs[0].kind if inputs else "numpy"
             outs = [arrays.empty(kind, [self._size(size, symbols, argument) for size in argument["shape"]],
                                  arrays.long_dtype(argument["dtype"])) for argument in self.outputs]
-        elif len(outs) != len(self.outputs):
-            raise TypeError(f"{self.name}: expected {len(self.outputs)} outputs, got {len(outs)}")
         self._check_outputs(outs, prepared)
         in_order, results = iter(prepared), iter(outs)
         tensors, alive = [], []
@@ -134,6 +142,23 @@ class Entry:
         return size
 
     def _check_outputs(self, outs, inputs):
-        for array, argument in zip(outs, self.outputs):
+        written = list(zip(outs, self.outputs))
+        for array, argument in written:
             if not array.writable or not array.passable(output=True):
                 raise RepoError(f"{self.name}: `{argument['name']}`: expected a writable array with inner stride 1")
+        written += [(array, argument) for array, argument in zip(inputs, self.inputs) if argument["role"] == "inout"]
+        for array, argument in written:
+            for other, its in [*zip(inputs, self.inputs), *zip(outs, self.outputs)]:
+                if other is not array and arrays.overlap(array, other):
+                    raise RepoError(f"{self.name}: `{argument['name']}`: expected memory of its own, as it is written; "
+                                    f"it overlaps `{its['name']}`")
+
+
+def _scalar(value, argument):
+    """A Python number as the 0-d array that a scalar argument is."""
+    if argument["shape"] or isinstance(value, bool) or not isinstance(value, (int, float, np.generic)):
+        return value
+    dtype = arrays.numpy_dtype(arrays.long_dtype(argument["dtype"]))
+    if dtype.kind in "iu" and (int(value) != value or not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max):
+        raise RepoError(f"`{argument['name']}`: expected an integer that fits {argument['dtype']}, got {value!r}")
+    return np.array(value, dtype)

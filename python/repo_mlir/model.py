@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import numbers
 import os
 import pathlib
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from . import compiler
 from .errors import RepoError
-from .runtime import Sampling, check, context, runtime
+from .runtime import Sampling, check, context, runtime, thread_count
 
 
 def compile_model(model_dir, out_dir, *, target="cpu", cpu="native", dtype=None, pipeline="cpu"):
@@ -26,20 +27,40 @@ def compile_model(model_dir, out_dir, *, target="cpu", cpu="native", dtype=None,
 
 
 def load_model(out_dir, model_dir, *, threads=None):
-    """Opens a compiled model with the checkpoint it was compiled for, which is mapped, not copied."""
-    return Model(out_dir, model_dir, threads)
+    """Opens a compiled model with the checkpoint it was compiled for, which is mapped, not copied.
+
+    threads: of this model's kernels; default as set_num_threads says. Raises RepoError where files are missing or
+    the weights are not those the model was compiled for.
+    """
+    return Model(out_dir, model_dir, None if threads is None else thread_count("load_model", threads))
+
+
+def _count(where, name, value, least=0):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise RepoError(f"{where}: expected {name} to be an integer of at least {least}, got {value!r}")
+    return int(value)
+
+
+def _real(where, name, value, low, high):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= value <= high:
+        raise RepoError(f"{where}: expected {name} to be a number from {low:g} to {high:g}, got {value!r}")
+    return float(value)
 
 
 def _tokens(tokens, dims, name):
-    array = np.asarray(tokens)
+    try:
+        array = np.asarray(tokens)
+    except ValueError:
+        raise RepoError(f"{name}: expected sequences of the same length; a session each takes different ones") from None
     if array.dtype.kind not in "iu" or array.size == 0:
         raise RepoError(f"{name}: expected integer tokens, at least one")
     if array.ndim == 1:
         array = array[None]
     if array.ndim != 2 or dims == 1 and array.shape[0] != 1:
         raise RepoError(f"{name}: expected tokens of rank 1 or 2, got shape {list(array.shape)}")
-    if array.min() < 0 or array.max() > np.iinfo(np.int32).max:
-        raise RepoError(f"{name}: expected tokens that are not negative, got {array.min()}")
+    for token in (array.min(), array.max()):
+        if not 0 <= token <= np.iinfo(np.int32).max:
+            raise RepoError(f"{name}: expected tokens from 0 to 2147483647, got {token}")
     return np.ascontiguousarray(array, np.int32)
 
 
@@ -51,7 +72,7 @@ class Model:
         self._model_dir = pathlib.Path(model_dir)
         pointer = ctypes.c_void_p()
         here = context(threads)
-        check(runtime().repo_rt_model_open(here, os.fspath(out_dir).encode(), os.fspath(model_dir).encode(),
+        check(runtime().repo_rt_model_open(here, os.fsencode(out_dir), os.fsencode(model_dir),
                                            ctypes.byref(pointer)), here)
         self._pointer = pointer
         self.info = runtime().repo_rt_model_get_info(pointer)
@@ -87,21 +108,41 @@ class Model:
 
     def session(self, batch=1):
         """An empty KV cache for `batch` sequences that advance together."""
-        return Session(self, batch)
+        return Session(self, _count("session", "batch", batch, least=1))
+
+    def append(self, sessions, tokens):
+        """Advances several sessions, of any lengths, each by its own tokens: a ragged batch, one after the other.
+
+        sessions: of one sequence each, none twice. tokens: as many lists, of any lengths. Returns logits
+        [len(sessions), vocabulary] of the last ones. All is checked before any session changes.
+        """
+        if len(sessions) != len(tokens):
+            raise RepoError(f"append: expected tokens for {len(sessions)} sessions, got {len(tokens)}")
+        if len({id(session) for session in sessions}) != len(sessions):
+            raise RepoError("append: expected every session once, got one twice")
+        for session in sessions:
+            if session.model is not self or session.batch != 1:
+                raise RepoError("append: expected sessions of this model, of one sequence each")
+        steps = [_tokens(step, 1, "append") for step in tokens]
+        for step in steps:
+            if step.max() >= self.info.vocabulary:
+                raise RepoError(f"append: expected tokens below {self.info.vocabulary}, got {step.max()}")
+        logits = np.empty((len(steps), self.info.vocabulary), np.float32)
+        for row, session, step in zip(logits, sessions, steps):
+            row[:] = session.append(step)
+        return logits
 
     def stream(self, tokens, max_new_tokens, *, temperature=0.0, top_k=None, top_p=None, seed=None, eos=None):
         """Yields new ids one by one; see generate."""
         prompt = _tokens(tokens, 1, "generate")
-        if temperature < 0 or not np.isfinite(temperature):
-            raise RepoError(f"generate: expected a temperature that is not negative, got {temperature}")
-        if top_k is not None and top_k < 1:
-            raise RepoError(f"generate: expected top_k of at least 1, got {top_k}")
-        if top_p is not None and not 0 < top_p <= 1:
-            raise RepoError(f"generate: expected top_p in (0, 1], got {top_p}")
-        if seed is None:
-            seed = int.from_bytes(os.urandom(8), "little")
-        ends = self.end_tokens if eos is None else tuple(np.atleast_1d(np.asarray(eos, dtype=np.int64)))
-        return self._stream(prompt, max_new_tokens, Sampling(temperature, top_k or 0, top_p or 0.0, seed), ends)
+        count = _count("generate", "max_new_tokens", max_new_tokens)
+        sampling = Sampling(_real("generate", "temperature", temperature, 0, 1e9),
+                            0 if top_k is None else _count("generate", "top_k", top_k, least=1),
+                            0.0 if top_p is None else _real("generate", "top_p", top_p, 1e-9, 1),
+                            int.from_bytes(os.urandom(8), "little") if seed is None
+                            else _count("generate", "seed", seed) % 2**64)
+        ends = self.end_tokens if eos is None else tuple(np.atleast_1d(np.asarray(eos, dtype=np.int64)).tolist())
+        return self._stream(prompt, count, sampling, ends)
 
     def _stream(self, prompt, count, sampling, ends):
         state = ctypes.c_uint64(sampling.seed)
@@ -181,8 +222,14 @@ class Session:
 
     def trim(self, n):
         """Forgets all but the first n tokens."""
+        n = _count("trim", "n", n)
         here = context(self.model._threads)
         check(runtime().repo_rt_session_trim(here, self._pointer, n), here)
 
     def __len__(self):
         return runtime().repo_rt_session_length(self._pointer)
+
+    @property
+    def len(self):
+        """The number of tokens in the cache, as len(session)."""
+        return len(self)

@@ -6,6 +6,7 @@ static; B, N and M are not), compiles it once and calls it.
 
 import functools
 import math
+import numbers
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Rope:
 
     def __init__(self, theta=500000.0, dim=None, layout="half", scaling=None):
         self.theta = _positive("Rope", "theta", theta)
-        if dim is not None and (isinstance(dim, bool) or not isinstance(dim, int) or dim <= 0 or dim % 2):
+        if dim is not None and (isinstance(dim, bool) or not isinstance(dim, numbers.Integral) or dim <= 0 or dim % 2):
             raise RepoError(f"Rope: expected dim to be positive and even, got {dim!r}")
         if layout not in ("half", "interleaved"):
             raise RepoError(f"Rope: expected layout to be \"half\" or \"interleaved\", got {layout!r}")
@@ -48,7 +49,7 @@ class Rope:
 
 
 def _positive(where, name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value > 0):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not (math.isfinite(value) and value > 0):
         raise RepoError(f"{where}: expected {name} to be a positive number, got {value!r}")
     return float(value)
 
@@ -132,6 +133,11 @@ def _as(array, dtype):
     return array if array.dtype == dtype else arrays.convert(array, dtype)
 
 
+def _same_type(function, name, array, dtype):
+    if array.dtype != dtype:
+        raise RepoError(f"{function}: `{name}`: expected {dtype}, got {array.dtype}")
+
+
 def _type(array, *dims):
     return "tensor<" + "".join(f"{d}x" for d in dims) + array.short_dtype + ">"
 
@@ -148,11 +154,12 @@ def _run(source, compute, inputs, outs, result):
     return exported[0] if result == 1 else tuple(exported)
 
 
-def assign_positions(h, w_gate, w_content, w_pos):
+def assign_positions(h, w_gate, w_content, w_pos, *, out=None):
     """Positions of RePo: z[b,h,n] = sum_k w_pos[h,k] * silu(g[b,n,k]) * c[b,n,k], g = h w_gate^T, c = h w_content^T.
 
     h [B, N, d] hidden states; w_gate, w_content [m, d]; w_pos [H, m]. Returns z [B, H, N], float32 (float64 for
-    float64 h). Source: arXiv 2512.14391, mode swigluex_multihead. Raises RepoError on shapes that do not agree.
+    float64 h). Source: arXiv 2512.14391, mode swigluex_multihead. out: preallocated result. Raises RepoError on
+    shapes that do not agree.
     """
     function = "assign_positions"
     hidden, gate, content, heads = (_float_array(function, value, name) for value, name in (
@@ -169,13 +176,18 @@ def assign_positions(h, w_gate, w_content, w_pos):
     source = (f"func.func @f(%h: {types[0]}, %g: {types[1]}, %c: {types[2]}, %z: {types[3]}) -> {result} {{\n"
               f"  %0 = repo.assign_positions %h gate(%g) content(%c) heads(%z) : ({', '.join(types)}) -> {result}\n"
               f"  return %0 : {result}\n}}\n")
-    return _run(source, compute, [hidden, gate, content, heads], None, 1)
+    outs = arrays.wrap_outputs(function, out, ["out"])
+    if outs:
+        shapes.check("out", outs[0], "B", "H", "N")
+        _same_type(function, "out", outs[0], compute)
+    return _run(source, compute, [hidden, gate, content, heads], outs, 1)
 
 
-def rotate(x, z, rope):
+def rotate(x, z, rope, *, out=None):
     """Rotary embedding of x by real positions z: y1 = x1 cos a - x2 sin a, y2 = x2 cos a + x1 sin a, a = z omega_f.
 
     x [B, H, N, D]; z [B, H, N] or [B, 1, N]. Returns y like x. The phase is float32 (float64 for float64 x).
+    out: preallocated result. Raises RepoError on shapes that do not agree.
     """
     function = "rotate"
     data, positions = _float_array(function, x, "x"), _float_array(function, z, "z")
@@ -191,13 +203,17 @@ def rotate(x, z, rope):
     source = (f"func.func @f(%x: {tensor}, %z: {z_type}) -> {tensor} {{\n"
               f"  %0 = repo.rotate %x by(%z) {{rope = {rope.text(size)}}} : ({tensor}, {z_type}) -> {tensor}\n"
               f"  return %0 : {tensor}\n}}\n")
-    return _run(source, compute, [data, positions], None, 1)
+    outs = arrays.wrap_outputs(function, out, ["out"])
+    if outs:
+        shapes.check("out", outs[0], "B", "H", "N", "D")
+        _same_type(function, "out", outs[0], data.dtype)
+    return _run(source, compute, [data, positions], outs, 1)
 
 
 def _window(window):
     if window is None:
         return None
-    if isinstance(window, int) and not isinstance(window, bool):
+    if isinstance(window, numbers.Integral) and not isinstance(window, bool):
         if window < 1:
             raise RepoError(f"attention: expected a window of at least 1 key, got {window}")
         return window - 1, 0
@@ -206,25 +222,32 @@ def _window(window):
     except (TypeError, ValueError):
         raise RepoError(f"attention: expected window to be an int or (left, right), got {window!r}") from None
     for bound in (left, right):
-        if isinstance(bound, bool) or not isinstance(bound, (int, np.integer)) or bound < -1:
+        if isinstance(bound, bool) or not isinstance(bound, numbers.Integral) or bound < -1:
             raise RepoError(f"attention: expected the bounds of window to be integers of at least -1, got {window!r}")
     return int(left), int(right)
 
 
 def _integers(name, value, batch, scalar):
     """int32 [B] of an array or, where `scalar`, of an int."""
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         if not scalar:
             raise TypeError(f"attention: `{name}`: expected an int32 array [B], got an int")
-        if not -2**31 <= value < 2**31:
-            raise RepoError(f"attention: `{name}`: expected a 32-bit integer, got {value}")
+        _fits(name, [value])
         return arrays.wrap(np.full(batch, value, np.int32), name)
     array = arrays.wrap(value, name)
     if array.dtype not in ("int32", "int64"):
         raise RepoError(f"attention: `{name}`: expected int32, got {array.dtype}")
     if array.shape != (batch,):
         raise RepoError(f"attention: `{name}`: expected shape [{batch}], got {list(array.shape)}")
+    if array.dtype == "int64":
+        _fits(name, array.owner.tolist())
     return _as(array, "int32")
+
+
+def _fits(name, values):
+    for value in values:
+        if not -2**31 <= value < 2**31:
+            raise RepoError(f"attention: `{name}`: expected a 32-bit integer, got {value}")
 
 
 def _broadcast(name, array, full):
@@ -272,6 +295,8 @@ def attention(q, k, v, zq=None, zk=None, *, rope=None, causal=False, window=None
     if hkv == 0 or hq % hkv:
         raise RepoError(f"attention: expected the query heads to be a multiple of the KV heads, got {hq} and {hkv}")
     compute = "float64" if "float64" in (query.dtype, key.dtype, value.dtype) else "float32"
+    if rope is not None and not isinstance(rope, Rope):
+        raise TypeError(f"attention: expected rope to be a Rope, got {type(rope).__name__}")
 
     inputs, names, types = [], [], []
 
@@ -287,8 +312,8 @@ def attention(q, k, v, zq=None, zk=None, *, rope=None, causal=False, window=None
     for name, label, positions, length in (("zq", "query_positions", zq, "N"), ("zk", "key_positions", zk, "M")):
         if positions is None:
             continue
-        if not isinstance(rope, Rope):
-            raise TypeError(f"attention: expected a Rope beside `{name}`, got {type(rope).__name__}")
+        if rope is None:
+            raise TypeError(f"attention: expected a Rope beside `{name}`, got none")
         z = _float_array(function, positions, name)
         shapes.check(name, z, "B", (1, "Hkv", "Hq"), length)
         add(name, _as(z, compute), "?", z.shape[1], "?")
@@ -325,7 +350,7 @@ def attention(q, k, v, zq=None, zk=None, *, rope=None, causal=False, window=None
     if bounds:
         options.append(f"window = array<i64: {bounds[0]}, {bounds[1]}>")
     if scale is not None:
-        if isinstance(scale, bool) or not isinstance(scale, (int, float, np.floating)) or not math.isfinite(scale):
+        if isinstance(scale, bool) or not isinstance(scale, numbers.Real) or not math.isfinite(scale):
             raise RepoError(f"attention: expected scale to be a finite number, got {scale!r}")
         options.append(f"scale = {_real(scale)} : f64")
     if softcap is not None:
@@ -333,15 +358,13 @@ def attention(q, k, v, zq=None, zk=None, *, rope=None, causal=False, window=None
     if zq is not None or zk is not None:
         options.append(f"rope = {rope.text(d)}")
 
-    outs = None
-    if out is not None:
-        given = out if isinstance(out, (tuple, list)) else [out]
-        if len(given) != (2 if return_lse else 1):
-            raise TypeError(f"attention: expected {2 if return_lse else 1} arrays in out, got {len(given)}")
-        outs = [arrays.wrap(a, name) for a, name in zip(given, ("out", "lse"))]
+    outs = arrays.wrap_outputs(function, out, ["out", "lse"] if return_lse else ["out"])
+    if outs:
         shapes.check("out", outs[0], "B", "Hq", "N", "Dv")
-        if outs[0].dtype != query.dtype:
-            raise RepoError(f"attention: `out`: expected {query.dtype} as `q`, got {outs[0].dtype}")
+        _same_type(function, "out", outs[0], query.dtype)
+    if outs and return_lse:
+        shapes.check("lse", outs[1], "B", "Hq", "N")
+        _same_type(function, "lse", outs[1], compute)
 
     o_type = _type(query, "?", hq, "?", size["Dv"])
     l_type = f"tensor<?x{hq}x?x{'f64' if compute == 'float64' else 'f32'}>"

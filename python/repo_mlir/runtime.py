@@ -1,6 +1,7 @@
 """The C runtime (include/repo/Runtime/runtime.h) through ctypes."""
 
 import ctypes
+import numbers
 import threading
 
 from .errors import RepoError
@@ -113,6 +114,11 @@ def set_num_threads(n):
     Default: `REPO_NUM_THREADS`, else what affinity and the control group's CPU quota allow.
     """
     global _threads
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 4096:
-        raise RepoError(f"set_num_threads: expected an integer from 1 to 4096, got {n!r}")
-    _threads = n
+    _threads = thread_count("set_num_threads", n)
+
+
+def thread_count(where, n):
+    """Checks a number of threads."""
+    if isinstance(n, bool) or not isinstance(n, numbers.Integral) or not 1 <= n <= 4096:
+        raise RepoError(f"{where}: expected a number of threads from 1 to 4096, got {n!r}")
+    return int(n)

@@ -10,6 +10,8 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("REPO_BUILD_DIR", ROOT / "build"))
 GOLDEN = ROOT / "test" / "golden"
+# Kernels of the tests stay out of the user's cache; they are keyed by the compiler's own file.
+os.environ.setdefault("REPO_CACHE_DIR", str(BUILD / "python-cache"))
 MODELS = sorted(p.name for p in GOLDEN.iterdir() if p.is_dir())
 
 

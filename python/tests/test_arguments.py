@@ -44,7 +44,7 @@ Z = np.zeros((1, 2, 4), np.float32)
     (lambda: repo.compile("module {", out="unused.so"), repo.RepoError, "source:1:"),
     (lambda: repo.compile("no-such-file.mlir"), repo.RepoError, "cannot read `no-such-file.mlir`"),
     (lambda: repo.load_model("nowhere", "nowhere"), repo.RepoError, "manifest.json: No such file"),
-    (lambda: repo.set_num_threads(0), repo.RepoError, "expected an integer from 1 to 4096, got 0"),
+    (lambda: repo.set_num_threads(0), repo.RepoError, "expected a number of threads from 1 to 4096, got 0"),
 ])
 def test_bad_arguments(call, kind, text):
     with pytest.raises(kind) as caught:
