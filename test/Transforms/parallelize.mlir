@@ -1,4 +1,4 @@
-// RUN: repo-opt %s --repo-parallelize="block=32 rows=4" | FileCheck %s
+// RUN: repo-opt %s --repo-parallelize="contraction-rows=32 columns=32 rows=4" | FileCheck %s
 
 #x = affine_map<(n, o, i) -> (n, i)>
 #w = affine_map<(n, o, i) -> (o, i)>

@@ -23,8 +23,9 @@ namespace repo {
 using namespace mlir;
 
 /// Tile sizes of an op, empty where it stays as it is.
-static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op, int64_t block,
-                                         int64_t rows) {
+static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op,
+                                         int64_t contractionRows,
+                                         int64_t columns, int64_t rows) {
   SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
   SmallVector<int64_t> sizes(iterators.size(), 0);
   SmallVector<unsigned> parallel;
@@ -36,7 +37,8 @@ static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op, int64_t block,
   for (unsigned dim : parallel)
     sizes[dim] = 1;
   if (linalg::isaContractionOpInterface(op)) {
-    sizes[parallel.back()] = sizes[parallel[parallel.size() - 2]] = block;
+    sizes[parallel.back()] = columns;
+    sizes[parallel[parallel.size() - 2]] = contractionRows;
     return sizes;
   }
   // The innermost dimension stays whole; of few dimensions the last but one
@@ -67,7 +69,8 @@ struct Parallelize : repo::impl::ParallelizeBase<Parallelize> {
     });
     IRRewriter rewriter(&getContext());
     for (linalg::LinalgOp op : ops) {
-      SmallVector<int64_t> sizes = getTileSizes(op, block, rows);
+      SmallVector<int64_t> sizes =
+          getTileSizes(op, contractionRows, columns, rows);
       if (sizes.empty())
         continue;
       scf::SCFTilingOptions options;

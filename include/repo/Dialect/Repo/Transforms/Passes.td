@@ -230,7 +230,7 @@ def Parallelize : Pass<"repo-parallelize", "::mlir::ModuleOp"> {
   let summary = "structured ops outside parallel loops to parallel loops";
   let description = [{
     Tiles structured ops on tensors that are not in a parallel loop yet over their
-    parallel dimensions: contractions in blocks of `block` by `block`, others by the
+    parallel dimensions: contractions in blocks of `contraction-rows` by `columns`, others by the
     leading dimensions, some rows at a time. Reductions are not split, so the result does
     not depend on the number of threads. Acts on any linalg op.
 
@@ -243,14 +243,15 @@ def Parallelize : Pass<"repo-parallelize", "::mlir::ModuleOp"> {
     After (shortened):
 
     ```mlir
-    %y = scf.forall (%b, %n, %o) = (0, 0, 0) to (%nb, %nn, 256) step (1, 64, 64) shared_outs(%out = %zeros) -> ... {
+    %y = scf.forall (%b, %n, %o) = (0, 0, 0) to (%nb, %nn, 256) step (1, 512, 64) shared_outs(%out = %zeros) -> ... {
       %t = linalg.contract indexing_maps = [...] ins(%xs, %ws : ...) outs(%os : ...) -> ...
       ...
     }
     ```
   }];
   let options = [
-    Option<"block", "block", "int64_t", "64", "rows and columns of a block of a contraction">,
+    Option<"contractionRows", "contraction-rows", "int64_t", "512", "rows of a block of a contraction">,
+    Option<"columns", "columns", "int64_t", "64", "columns of a block of a contraction">,
     Option<"rows", "rows", "int64_t", "16", "rows of a block of another op">];
   let statistics = [Statistic<"numLoops", "num-loops", "Number of parallel loops made">];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::scf::SCFDialect",
@@ -258,12 +259,15 @@ def Parallelize : Pass<"repo-parallelize", "::mlir::ModuleOp"> {
 }
 
 def VectorizeContractions : Pass<"repo-vectorize-contractions", "::mlir::ModuleOp"> {
-  let summary = "contractions of rows with rows, on buffers, to vectors";
+  let summary = "contractions on buffers to register tiles of vectors";
   let description = [{
-    Lowers `out[.., n, o] += sum_i x[.., n, i] * w[.., o, i]` in f32, rows with a unit
-    inner stride, to register tiles of 4 rows by 4 rows with `lanes` partial sums each: the
-    form of a linear map whose weights are stored [out, in]. Weights in a short type are
-    extended as they are loaded.
+    Lowers `out[.., n, o] += sum_i x[.., n, i] * w[.., o, i]` into f32, rows with a unit inner
+    stride, to loops around register tiles: the form of a linear map whose weights are stored
+    [out, in]. For few rows of x a lane is a product of one sum (6 by 4 sums of 24 vectors in
+    32 registers, 6 by 2 in 16); from 24 rows on weights are copied, 64 columns by 256 products
+    at a time, to a panel whose rows are vectors of columns, and the elements of x are
+    broadcast. Weights that lie in panels, `w[.., p, i, l]` with o = p * width + l, are read as
+    they are. Elements of a short type are extended as they are loaded.
 
     Before:
 
@@ -274,9 +278,12 @@ def VectorizeContractions : Pass<"repo-vectorize-contractions", "::mlir::ModuleO
     After (shortened):
 
     ```mlir
-    %s:16 = scf.for %i = %c0 to %c256 step %c16 iter_args(...) {
-      %xv = vector.load %x[%n, %i] : ..., vector<16xf32>
-      %wv = vector.load %w[%o, %i] : ..., vector<16xbf16>
+    %s:24 = scf.for %i = %from to %to step %c1 iter_args(...) {
+      %wv = vector.load %panel[%k, %c0] : memref<256x64xf32>, vector<16xf32>
+      ...
+      %xe = memref.load %x[%n, %i] : ...
+      %xv = vector.broadcast %xe : f32 to vector<16xf32>
+      %s0 = math.fma %xv, %wv, ...
       ...
     }
     ```
@@ -284,8 +291,9 @@ def VectorizeContractions : Pass<"repo-vectorize-contractions", "::mlir::ModuleO
   let options = [Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">,
     Option<"report", "report", "bool", "false", "Say what was vectorised">];
   let statistics = [Statistic<"numVectorized", "num-vectorized", "Number of contractions vectorised">];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect",
-                           "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
 }
 
 def ExpandTrigonometry : Pass<"repo-expand-trigonometry", "::mlir::ModuleOp"> {
