@@ -64,6 +64,33 @@ def _tokens(tokens, dims, name):
     return np.ascontiguousarray(array, np.int32)
 
 
+def _log_probability(logits, tokens):
+    """Of `tokens` [...] by logits [..., vocabulary]."""
+    logits = logits.astype(np.float64)
+    logits -= logits.max(axis=-1, keepdims=True)
+    chosen = np.take_along_axis(logits, np.asarray(tokens)[..., None], axis=-1)[..., 0]
+    return chosen - np.log(np.exp(logits, out=logits).sum(axis=-1))
+
+
+def _unzipped(pairs):
+    return [token for token, _ in pairs], [probability for _, probability in pairs]
+
+
+def load_tokenizer(model_dir):
+    """The tokenizer.json of a model directory."""
+    path = pathlib.Path(model_dir) / "tokenizer.json"
+    if not path.exists():
+        raise RepoError(f"{path}: expected a tokenizer, found none")
+    try:
+        import tokenizers
+    except ImportError:
+        raise RepoError("expected the package `tokenizers` for text, found none") from None
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the package has no type of its own
+        raise RepoError(f"{path}: {' '.join(str(error).split())}") from None
+
+
 class Model:
     """A compiled model. Use one from several threads if you like: each call uses its thread's context."""
 
@@ -107,7 +134,7 @@ class Model:
         return self._evaluate(tokens, False, True)
 
     def session(self, batch=1):
-        """An empty KV cache for `batch` sequences that advance together."""
+        """An empty KV cache for `batch` sequences."""
         return Session(self, _count("session", "batch", batch, least=1))
 
     def append(self, sessions, tokens):
@@ -125,60 +152,127 @@ class Model:
                 raise RepoError("append: expected sessions of this model, of one sequence each")
         steps = [_tokens(step, 1, "append") for step in tokens]
         for step in steps:
-            if step.max() >= self.info.vocabulary:
-                raise RepoError(f"append: expected tokens below {self.info.vocabulary}, got {step.max()}")
+            self._check_vocabulary(step, "append")
         logits = np.empty((len(steps), self.info.vocabulary), np.float32)
         for row, session, step in zip(logits, sessions, steps):
             row[:] = session.append(step)
         return logits
 
-    def stream(self, tokens, max_new_tokens, *, temperature=0.0, top_k=None, top_p=None, seed=None, eos=None):
-        """Yields new ids one by one; see generate."""
-        prompt = _tokens(tokens, 1, "generate")
-        count = _count("generate", "max_new_tokens", max_new_tokens)
-        sampling = Sampling(_real("generate", "temperature", temperature, 0, 1e9),
-                            0 if top_k is None else _count("generate", "top_k", top_k, least=1),
-                            0.0 if top_p is None else _real("generate", "top_p", top_p, 1e-9, 1),
+    def log_probabilities(self, tokens):
+        """The natural logarithm of the probability of every token after the first, given those before it.
+
+        tokens [N] or [B, N] -> [B, N - 1] float32. Memory does not grow with N times the vocabulary.
+        """
+        tokens = _tokens(tokens, 2, "log_probabilities")
+        self._check_vocabulary(tokens, "log_probabilities")
+        batch, n = tokens.shape
+        session, result = self.session(batch), np.empty((batch, n - 1), np.float32)
+        chunk = max(1, (1 << 24) // (batch * self.info.vocabulary))
+        for start in range(0, n - 1, chunk):
+            following = tokens[:, start + 1:start + 1 + chunk]
+            logits = session._evaluate(np.ascontiguousarray(tokens[:, start:start + following.shape[1]]))
+            result[:, start:start + following.shape[1]] = _log_probability(logits, following)
+        return result
+
+    def _check_vocabulary(self, tokens, where):
+        if tokens.size and tokens.max() >= self.info.vocabulary:
+            raise RepoError(f"{where}: expected tokens below {self.info.vocabulary}, got {tokens.max()}")
+
+    def stream(self, tokens, max_new_tokens, *, temperature=0.0, top_k=None, top_p=None, seed=None, eos=None,
+               log_probabilities=False):
+        """Yields new ids one by one, or pairs (id, log-probability); see generate."""
+        steps = self._steps("generate", [_tokens(tokens, 1, "generate")[0]], max_new_tokens, temperature, top_k, top_p,
+                            seed, eos, log_probabilities)
+        return (step[0] for step in steps)
+
+    def stream_batch(self, prompts, max_new_tokens, *, temperature=0.0, top_k=None, top_p=None, seed=None, eos=None,
+                     log_probabilities=False):
+        """Yields a list per step: the new id (or pair) of every prompt, None where it has ended; see generate_batch."""
+        prompts = [_tokens(prompt, 1, "generate_batch")[0] for prompt in prompts]
+        if not prompts:
+            raise RepoError("generate_batch: expected at least one prompt, got none")
+        return self._steps("generate_batch", prompts, max_new_tokens, temperature, top_k, top_p, seed, eos,
+                           log_probabilities)
+
+    def _steps(self, where, prompts, max_new_tokens, temperature, top_k, top_p, seed, eos, log_probabilities):
+        """Checks the options at once, then returns the generator."""
+        count = _count(where, "max_new_tokens", max_new_tokens)
+        sampling = Sampling(_real(where, "temperature", temperature, 0, 1e9),
+                            0 if top_k is None else min(_count(where, "top_k", top_k, least=1), 2**31 - 1),
+                            0.0 if top_p is None else _real(where, "top_p", top_p, 1e-9, 1),
                             int.from_bytes(os.urandom(8), "little") if seed is None
-                            else _count("generate", "seed", seed) % 2**64)
+                            else _count(where, "seed", seed) % 2**64)
         ends = self.end_tokens if eos is None else tuple(np.atleast_1d(np.asarray(eos, dtype=np.int64)).tolist())
-        return self._stream(prompt, count, sampling, ends)
+        for prompt in prompts:
+            self._check_vocabulary(prompt, where)
+        return self._run_steps(prompts, count, sampling, ends, log_probabilities)
 
-    def _stream(self, prompt, count, sampling, ends):
-        state = ctypes.c_uint64(sampling.seed)
-        session = self.session()
-        step = prompt
-        for _ in range(count):
-            logits = session.append(step)
-            token = runtime().repo_rt_sample(logits.ctypes.data, logits.size, ctypes.byref(sampling),
-                                             ctypes.byref(state))
-            yield token
-            if token in ends:
+    def _run_steps(self, prompts, count, sampling, ends, log_probabilities):
+        states = [ctypes.c_uint64((sampling.seed + i) % 2**64) for i in range(len(prompts))]
+        session, steps, live = self.session(len(prompts)), prompts, [True] * len(prompts)
+        for number in range(count):
+            logits, found = session._append_ragged(steps), [None] * len(prompts)
+            for i, row in enumerate(logits):
+                if live[i]:
+                    token = runtime().repo_rt_sample(row.ctypes.data, row.size, ctypes.byref(sampling),
+                                                     ctypes.byref(states[i]))
+                    found[i] = (token, float(_log_probability(row, np.array(token)))) if log_probabilities else token
+                    live[i] = token not in ends
+                    # A sequence that has ended runs on unseen: one batch reads the weights once.
+                    steps[i] = np.array([token], np.int32)
+            yield found
+            if not any(live):
                 return
-            step = np.array([[token]], np.int32)
 
-    def generate(self, tokens, max_new_tokens, *, temperature=0.0, top_k=None, top_p=None, seed=None, eos=None):
+    def generate(self, tokens, max_new_tokens, *, temperature=0.0, top_k=None, top_p=None, seed=None, eos=None,
+                 log_probabilities=False):
         """New ids after `tokens` [N]: the most likely each time, or sampled where temperature > 0.
 
         top_k, top_p: sample among the most likely only. eos: ids that end it (the last one returned); None: the
-        config's; (): none.
+        config's; (): none. log_probabilities: returns (ids, the logarithm of the probability that the model gave
+        each, before temperature, top_k and top_p).
         """
-        return list(self.stream(tokens, max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
-                                eos=eos))
+        found = list(self.stream(tokens, max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
+                                 eos=eos, log_probabilities=log_probabilities))
+        return _unzipped(found) if log_probabilities else found
+
+    def generate_batch(self, prompts, max_new_tokens, *, temperature=0.0, top_k=None, top_p=None, seed=None, eos=None,
+                       log_probabilities=False):
+        """generate for several prompts of any lengths, decoded together; prompt i samples with seed + i."""
+        found = [[] for _ in prompts]
+        for step in self.stream_batch(prompts, max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p,
+                                      seed=seed, eos=eos, log_probabilities=log_probabilities):
+            for ids, item in zip(found, step):
+                if item is not None:
+                    ids.append(item)
+        return [_unzipped(ids) for ids in found] if log_probabilities else found
+
+    @property
+    def tokenizer(self):
+        """The tokenizer.json of the model directory, by the package `tokenizers`."""
+        if self._tokenizer is None:
+            self._tokenizer = load_tokenizer(self._model_dir)
+        return self._tokenizer
 
     def generate_text(self, prompt, max_new_tokens, **options):
-        """Text after `prompt`, by the tokenizer.json of the model directory."""
-        if self._tokenizer is None:
-            path = self._model_dir / "tokenizer.json"
-            if not path.exists():
-                raise RepoError(f"{path}: expected a tokenizer, found none")
-            try:
-                import tokenizers
-            except ImportError:
-                raise RepoError("generate_text: expected the package `tokenizers`, found none") from None
-            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
-        ids = self.generate(self._tokenizer.encode(prompt).ids, max_new_tokens, **options)
-        return self._tokenizer.decode(ids)
+        """Text after `prompt`, by the tokenizer.json of the model directory; a list of texts for a list of prompts."""
+        if not isinstance(prompt, str):
+            prompts = [self.tokenizer.encode(one).ids for one in prompt]
+            return [self.tokenizer.decode(ids) for ids in self.generate_batch(prompts, max_new_tokens, **options)]
+        return "".join(self.stream_text(prompt, max_new_tokens, **options))
+
+    def stream_text(self, prompt, max_new_tokens, **options):
+        """Yields pieces of the text of generate_text as they come; a character is never cut."""
+        ids, shown = [], ""
+        for token in self.stream(self.tokenizer.encode(prompt).ids, max_new_tokens, **options):
+            ids.append(token)
+            text = self.tokenizer.decode(ids)
+            # The start of a character that the next token completes decodes to this mark.
+            if not text.endswith("\N{REPLACEMENT CHARACTER}") and text.startswith(shown):
+                yield text[len(shown):]
+                shown = text
+        if ids and self.tokenizer.decode(ids) != shown:
+            yield self.tokenizer.decode(ids)[len(shown):]
 
     def __repr__(self):
         fields = json.dumps({name: getattr(self.info, name) for name, _ in self.info._fields_})
@@ -186,7 +280,7 @@ class Model:
 
 
 class Session:
-    """A KV cache. `len(session)` is the number of tokens in it."""
+    """A KV cache. `len(session)` is the number of tokens in it, of the longest sequence."""
 
     def __init__(self, model, batch=1, pointer=None):
         self.model, self.batch = model, batch
@@ -201,17 +295,46 @@ class Session:
             runtime().repo_rt_session_free(self._pointer)
             self._pointer = None
 
-    def append(self, tokens):
-        """Appends tokens [N] or [B, N]; returns the logits [vocabulary] or [B, vocabulary] of the last ones."""
+    def append(self, tokens, *, all_logits=False):
+        """Appends tokens [N] or [B, N]; returns the logits [vocabulary] or [B, vocabulary] of the last ones.
+
+        With a batch, also lists of different lengths, empty ones among them (0 is the result there). all_logits: those
+        of every token, [N, vocabulary] or [B, N, vocabulary].
+        """
+        if self.batch > 1 and not all_logits and len({np.size(row) for row in tokens}) > 1:
+            rows = [_tokens(row, 1, "append")[0] if np.size(row) else np.empty(0, np.int32) for row in tokens]
+            if len(rows) != self.batch:
+                raise RepoError(f"append: expected {self.batch} sequences, got {len(rows)}")
+            return self._append_ragged(rows)
         flat = np.asarray(tokens).ndim < 2 or self.batch == 1
         tokens = _tokens(tokens, 2, "append")
         if tokens.shape[0] != self.batch:
             raise RepoError(f"append: expected {self.batch} sequences, got {tokens.shape[0]}")
+        if all_logits:
+            logits = self._evaluate(tokens)
+            return logits[0] if flat else logits
         logits = np.empty((self.batch, self.model.info.vocabulary), np.float32)
         here = context(self.model._threads)
         check(runtime().repo_rt_session_append(here, self._pointer, tokens.ctypes.data, tokens.shape[1],
                                                logits.ctypes.data), here)
         return logits[0] if flat else logits
+
+    def _append_ragged(self, rows):
+        """Appends int32 arrays, one per sequence."""
+        logits = np.zeros((self.batch, self.model.info.vocabulary), np.float32)
+        tokens, counts = np.concatenate(rows), np.array([len(row) for row in rows], np.int64)
+        here = context(self.model._threads)
+        check(runtime().repo_rt_session_append_ragged(here, self._pointer, tokens.ctypes.data, counts.ctypes.data,
+                                                      logits.ctypes.data), here)
+        return logits
+
+    def _evaluate(self, tokens):
+        """Appends int32 tokens [B, N]; the logits of all of them."""
+        logits = np.empty((*tokens.shape, self.model.info.vocabulary), np.float32)
+        here = context(self.model._threads)
+        check(runtime().repo_rt_session_evaluate(here, self._pointer, tokens.ctypes.data, tokens.shape[1],
+                                                 logits.ctypes.data, None), here)
+        return logits
 
     def fork(self):
         """A copy that goes its own way."""
@@ -221,13 +344,23 @@ class Session:
         return Session(self.model, self.batch, pointer)
 
     def trim(self, n):
-        """Forgets all but the first n tokens."""
+        """Forgets all but the first n tokens, of every sequence."""
         n = _count("trim", "n", n)
         here = context(self.model._threads)
         check(runtime().repo_rt_session_trim(here, self._pointer, n), here)
 
     def __len__(self):
         return runtime().repo_rt_session_length(self._pointer)
+
+    @property
+    def lengths(self):
+        """The number of tokens of every sequence."""
+        return [runtime().repo_rt_session_length_of(self._pointer, i) for i in range(self.batch)]
+
+    @property
+    def nbytes(self):
+        """The size of the cache in memory, room to grow included."""
+        return runtime().repo_rt_session_bytes(self._pointer)
 
     @property
     def len(self):

@@ -57,8 +57,12 @@ _SIGNATURES = {
     "repo_rt_session_free": (None, [_POINTER]),
     "repo_rt_session_fork": (_I32, [_POINTER, _POINTER, ctypes.POINTER(_POINTER)]),
     "repo_rt_session_length": (_I64, [_POINTER]),
+    "repo_rt_session_length_of": (_I64, [_POINTER, _I64]),
+    "repo_rt_session_bytes": (_I64, [_POINTER]),
     "repo_rt_session_trim": (_I32, [_POINTER, _POINTER, _I64]),
     "repo_rt_session_append": (_I32, [_POINTER, _POINTER, _POINTER, _I64, _POINTER]),
+    "repo_rt_session_append_ragged": (_I32, [_POINTER, _POINTER, _POINTER, _POINTER, _POINTER]),
+    "repo_rt_session_evaluate": (_I32, [_POINTER, _POINTER, _POINTER, _I64, _POINTER, _POINTER]),
     "repo_rt_sample": (_I32, [_POINTER, _I64, ctypes.POINTER(Sampling), ctypes.POINTER(ctypes.c_uint64)]),
 }
 

@@ -60,7 +60,7 @@ REPO_RT_API int32_t repo_rt_model_evaluate(repo_rt_context *context,
                                            int64_t n, float *logits,
                                            float *positions);
 
-/** Starts `batch` empty sequences that advance together. */
+/** Starts `batch` empty sequences. */
 REPO_RT_API int32_t repo_rt_session_create(repo_rt_context *context,
                                            const repo_rt_model *model,
                                            int64_t batch,
@@ -70,17 +70,38 @@ REPO_RT_API void repo_rt_session_free(repo_rt_session *session);
 REPO_RT_API int32_t repo_rt_session_fork(repo_rt_context *context,
                                          const repo_rt_session *session,
                                          repo_rt_session **copy);
-/** The number of tokens in the cache. */
+/** The number of tokens in the cache, of the longest sequence. */
 REPO_RT_API int64_t repo_rt_session_length(const repo_rt_session *session);
-/** Forgets all but the first n tokens. */
+/** The number of tokens of one sequence, 0 to batch - 1. */
+REPO_RT_API int64_t repo_rt_session_length_of(const repo_rt_session *session,
+                                              int64_t sequence);
+/** The size of the cache in memory, room to grow included. */
+REPO_RT_API int64_t repo_rt_session_bytes(const repo_rt_session *session);
+/** Forgets all but the first n tokens of every sequence. */
 REPO_RT_API int32_t repo_rt_session_trim(repo_rt_context *context,
                                          repo_rt_session *session, int64_t n);
 /** Appends tokens [batch, n], n >= 1; logits [batch, vocabulary] of the last
- * ones. */
+ * ones. Sequences may have different lengths. Here and below, nothing has been
+ * appended where the result is an error. */
 REPO_RT_API int32_t repo_rt_session_append(repo_rt_context *context,
                                            repo_rt_session *session,
                                            const int32_t *tokens, int64_t n,
                                            float *logits);
+/** Appends counts[i] tokens to sequence i; `tokens` holds them one sequence
+ * after the other. Sequences with none stay, and so do their rows of logits
+ * [batch, vocabulary]. */
+REPO_RT_API int32_t repo_rt_session_append_ragged(repo_rt_context *context,
+                                                  repo_rt_session *session,
+                                                  const int32_t *tokens,
+                                                  const int64_t *counts,
+                                                  float *logits);
+/** Appends tokens [batch, n] as repo_rt_session_append does, with the logits of
+ * all of them [batch, n, vocabulary] and their positions [layers, batch, heads,
+ * n]; either may be NULL. */
+REPO_RT_API int32_t repo_rt_session_evaluate(repo_rt_context *context,
+                                             repo_rt_session *session,
+                                             const int32_t *tokens, int64_t n,
+                                             float *logits, float *positions);
 
 /** How the next token is chosen. */
 typedef struct {
