@@ -7,7 +7,7 @@ export PATH := /usr/lib/llvm-22/bin:$(PATH)
 .PHONY: help run test test-frameworks build packages python lit pytest docs bench format lint clean
 
 help:
-	@echo "make run              compile a RePo model ahead of time, run it, compare it with the reference"
+	@echo "make run              compile a RePo model ahead of time, run it, compare it with the reference, draw its positions"
 	@echo "make test             lit, unit and Python tests"
 	@echo "make test-frameworks  tests that need PyTorch (installs it)"
 	@echo "make docs             pages of ops and passes in build/docs"
@@ -24,8 +24,8 @@ build: packages
 	@[ -f $(BUILD)/build.ninja ] || cmake --preset dev > $(BUILD)-configure.log 2>&1 || { cat $(BUILD)-configure.log; exit 1; }
 	@cmake --build --preset dev
 
-run: build
-	@scripts/demo.sh
+run: build python
+	@PYTHON=$(PYTHON) scripts/demo.sh
 
 lit: build
 	@cmake --build --preset dev --target check-repo

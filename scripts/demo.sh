@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The main job, on a small model: a RePo model directory is compiled ahead of time to a library,
-# run, and held against the published reference implementation.
+# run, and held against the published reference implementation; its positions are drawn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+python=${PYTHON:-.venv/bin/python}
 model=test/golden/tiny-bf16
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
@@ -22,6 +23,14 @@ echo "   generated  $generated"
 echo "   reference  $expected"
 [ "$generated" = "$expected" ] || { echo "the tokens differ from the reference"; exit 1; }
 echo "   the tokens are those of the reference"
+
+echo "== positions: python -m repo_mlir.positions"
+tokens=$(seq -s, 3 3 240)
+for view in "" "--layer=1 --head=0"; do
+  # shellcheck disable=SC2086
+  PYTHONPATH=python "$python" -m repo_mlir.positions --model=$model --library="$out/model" --tokens="$prompt,$tokens" \
+    $view -o "build/positions${view:+-of-a-head}.svg" | sed 's/^/   /'
+done
 
 echo "== an operator: causal attention with a learned position per token and head"
 build/bin/repo-compile test/Integration/CPU/attention-mha.mlir -o "$out/attention.so"
