@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Context.h"
+#include "Overlap.h"
 #include <string>
 
 static std::string describeType(int code, int bits, int lanes = 1) {
@@ -39,7 +40,7 @@ public:
     for (int32_t i = 0; i < count; ++i)
       if (int32_t status = checkTensor(signature->arguments[i], tensors[i]))
         return status;
-    return REPO_RT_OK;
+    return checkOverlap();
   }
 
 private:
@@ -116,6 +117,52 @@ private:
     return REPO_RT_OK;
   }
 
+  bool isWritten(int32_t index) {
+    return signature->arguments[index].role >= 2;
+  }
+
+  repo_rt::View getView(int32_t index) {
+    const repo_rt_argument &argument = signature->arguments[index];
+    const int64_t *slot = &slots[ranges[index].slot];
+    return {*slot, argument.dtype_bits / 8, argument.rank, slot + 1,
+            slot + 1 + argument.rank};
+  }
+
+  /// What is written shares no memory with any other tensor, nor with itself.
+  int32_t checkOverlap() {
+    int32_t count = signature->num_arguments;
+    ranges.resize(count);
+    size_t slot = 0;
+    for (int32_t i = 0; i < count; ++i) {
+      ranges[i] = {slot, slots[slot], 0};
+      ranges[i].end = repo_rt::getEnd(getView(i));
+      slot += 1 + 2 * signature->arguments[i].rank;
+    }
+    for (int32_t i = 0; i < count; ++i) {
+      const repo_rt_argument &argument = signature->arguments[i];
+      if (!isWritten(i) || ranges[i].begin == ranges[i].end)
+        continue;
+      if (repo_rt::overlapsItself(getView(i)))
+        return fail(argument, "expected strides that keep its elements apart, "
+                              "got elements that overlap");
+      for (int32_t other = 0; other < count; ++other) {
+        // Addresses that are far apart settle nearly all pairs.
+        if (ranges[i].end <= ranges[other].begin ||
+            ranges[other].end <= ranges[i].begin)
+          continue;
+        // Of two that are written, the second one checks.
+        if (other == i || (isWritten(other) && other > i))
+          continue;
+        if (repo_rt::overlap(getView(i), getView(other)))
+          return fail(argument,
+                      std::string("expected memory of its own, got memory "
+                                  "shared with `") +
+                          signature->arguments[other].name + "`");
+      }
+    }
+    return REPO_RT_OK;
+  }
+
   int32_t fail(const repo_rt_argument &argument, const std::string &text) {
     return repo_rt_fail(context, REPO_RT_BAD_ARGUMENT, "%s: `%s`: %s",
                         signature->name, argument.name, text.c_str());
@@ -136,6 +183,13 @@ private:
   const repo_rt_signature *signature;
   std::vector<int64_t> &slots, &symbols;
   std::vector<const char *> owners;
+
+  /// Where the slots of an argument start, and its range of addresses.
+  struct Range {
+    size_t slot;
+    int64_t begin, end;
+  };
+  std::vector<Range> ranges;
 };
 } // namespace
 

@@ -18,8 +18,9 @@
  * text. Nothing is read before every tensor was checked: number, rank, element
  * type, sizes (sizes with the same name must be equal), strides and device. The
  * innermost stride must be 1 where the size is not 1; other strides are free, 0
- * only on inputs; strides == NULL means row-major. Any size may be 0, then data
- * may be NULL. Element alignment suffices.
+ * only on inputs. An output shares no memory with another tensor. strides ==
+ * NULL means row-major. Any size may be 0, then data may be NULL. Element
+ * alignment suffices.
  *
  * There is no global state. A context must not be used by two threads at once.
  */

@@ -125,6 +125,58 @@ TEST_F(Run, StrideZeroOnInputsOnly) {
               "is written, got 0");
 }
 
+TEST_F(Run, OutputSharesNoMemory) {
+  out.data = data + 7;
+  expectError("f: `out`: expected memory of its own, got memory shared with "
+              "`x`");
+  out.data = data + 8;
+  EXPECT_EQ(call(), 0) << "beside each other";
+}
+
+TEST_F(Run, ColumnsOfOneMatrix) {
+  // x and out are columns 0..3 and 4..7 of a matrix with rows of 8.
+  int64_t strides[] = {8, 1};
+  x.strides = out.strides = strides;
+  out.data = data + 4;
+  y.data = data + 100;
+  EXPECT_EQ(call(), 0) << repo_rt_last_error(context);
+  seen.clear();
+  out.data = data + 3;
+  expectError("f: `out`: expected memory of its own, got memory shared with "
+              "`x`");
+}
+
+TEST_F(Run, OutputElementsApart) {
+  int64_t strides[] = {3, 1};
+  x.strides = strides;
+  EXPECT_EQ(call(), 0) << "inputs may overlap";
+  seen.clear();
+  out.strides = strides;
+  expectError("f: `out`: expected strides that keep its elements apart, got "
+              "elements that overlap");
+}
+
+TEST_F(Run, EmptyOutputOverlapsNothing) {
+  shapes[0][0] = shapes[1][0] = shapes[2][0] = 0;
+  out.data = data;
+  EXPECT_EQ(call(), 0) << repo_rt_last_error(context);
+}
+
+TEST_F(Run, InOutIsOneTensor) {
+  // Role 2: read and written. It may not meet another one, only itself.
+  const repo_rt_argument both[] = {{"x", sizesX, 2, 32, 2, 2, 0},
+                                   {"y", sizesY, 2, 32, 1, 0, 0},
+                                   {"out", sizesOut, 2, 32, 2, 3, 0}};
+  const repo_rt_signature inPlace = {&library, "f", both, 3, 1, 13};
+  entry = &inPlace;
+  y.data = data + 50;
+  EXPECT_EQ(call(), 0) << repo_rt_last_error(context);
+  seen.clear();
+  out.data = data;
+  expectError("f: `out`: expected memory of its own, got memory shared with "
+              "`x`");
+}
+
 TEST_F(Run, Device) {
   x.device.device_type = 2;
   expectError("f: `x`: expected a tensor on the CPU (device type 1), got "
