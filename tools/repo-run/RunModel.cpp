@@ -11,9 +11,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <sys/resource.h>
+#include <unistd.h>
 
 using nlohmann::json;
 
@@ -23,10 +27,19 @@ static double now() {
       .count();
 }
 
-static int64_t peakMegabytes() {
+static double peakMegabytes() {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_maxrss / 1024;
+  return usage.ru_maxrss / 1024.0;
+}
+
+/// Memory that no file backs: what the process holds beside mapped weights.
+static double anonymousMegabytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.rfind("RssAnon:", 0) == 0)
+      return std::strtod(line.c_str() + 8, nullptr) / 1024.0;
+  return 0;
 }
 
 namespace {
@@ -45,9 +58,11 @@ public:
         (!request.threads.empty() &&
          repo_rt_set_num_threads(context, std::stoi(request.threads))))
       return fail();
+    double start = now();
     if (repo_rt_model_open(context, request.model.c_str(),
                            request.weights.c_str(), &model))
       return fail();
+    summary["load_s"] = now() - start;
     info = repo_rt_model_get_info(model);
     if (!request.logits.empty() || !request.positions.empty())
       if (int status = evaluate())
@@ -58,6 +73,7 @@ public:
     summary["tokens"] = request.tokens;
     summary["threads"] = repo_rt_get_num_threads(context);
     summary["peak_memory_mb"] = peakMegabytes();
+    summary["anonymous_memory_mb"] = std::max(anonymous, anonymousMegabytes());
     if (request.json)
       std::printf("%s\n", summary.dump().c_str());
     return 0;
@@ -104,45 +120,77 @@ private:
     return 0;
   }
 
-  /// Greedy continuation.
+  /// Continues the prompt: as many sequences as asked for, decoded together.
   int generate() {
-    const int32_t *ends;
+    const int32_t *ends = nullptr;
     int64_t numEnds =
         request.ignoreEnd ? 0 : repo_rt_model_end_tokens(model, &ends);
-    if (repo_rt_session_create(context, model, 1, &session))
+    int64_t batch = request.batch,
+            prompt = static_cast<int64_t>(request.tokens.size());
+    if (repo_rt_session_create(context, model, batch, &session))
       return fail();
-    std::vector<float> logits(info.vocabulary);
-    std::vector<int32_t> generated;
-    repo_rt_sampling greedy = {0.0f, 0, 0.0f, 0};
-    uint64_t state = 0;
+    std::vector<int32_t> next;
+    for (int64_t i = 0; i < batch; ++i)
+      next.insert(next.end(), request.tokens.begin(), request.tokens.end());
+    std::vector<float> logits(batch * info.vocabulary);
+    std::vector<std::vector<int32_t>> generated(batch);
+    repo_rt_sampling sampling = {request.temperature, request.topK,
+                                 request.topP, request.seed};
+    std::vector<uint64_t> states(batch);
+    std::iota(states.begin(), states.end(), request.seed);
+    std::vector<bool> live(batch, true);
+    // One sequence appears as it grows.
+    bool stream = !request.json && batch == 1;
     double start = now(), first = 0;
-    const int32_t *next = request.tokens.data();
-    int64_t count = static_cast<int64_t>(request.tokens.size());
-    while (true) {
-      if (repo_rt_session_append(context, session, next, count, logits.data()))
+    int64_t steps = 0;
+    for (int64_t count = prompt; steps < request.generate; count = 1) {
+      if (repo_rt_session_append(context, session, next.data(), count,
+                                 logits.data()))
         return fail();
-      if (generated.empty())
+      next.resize(batch);
+      for (int64_t i = 0; i < batch; ++i) {
+        if (!live[i])
+          continue; // runs on unseen: one batch reads the weights once
+        next[i] = repo_rt_sample(logits.data() + i * info.vocabulary,
+                                 info.vocabulary, &sampling, &states[i]);
+        generated[i].push_back(next[i]);
+        live[i] = std::find(ends, ends + numEnds, next[i]) == ends + numEnds;
+      }
+      if (++steps == 1) {
         first = now();
-      generated.push_back(
-          repo_rt_sample(logits.data(), info.vocabulary, &greedy, &state));
-      if (!request.json)
-        std::printf(generated.size() == 1 ? "%d" : ",%d", generated.back()),
-            std::fflush(stdout);
-      bool ended =
-          std::find(ends, ends + numEnds, generated.back()) != ends + numEnds;
-      if (ended || static_cast<int64_t>(generated.size()) == request.generate)
+        anonymous = anonymousMegabytes();
+      }
+      if (stream) {
+        std::printf(steps == 1 ? "%d" : ",%d", next[0]);
+        std::fflush(stdout);
+      }
+      if (std::find(live.begin(), live.end(), true) == live.end())
         break;
-      next = &generated.back();
-      count = 1;
     }
     double end = now();
-    if (!request.json)
+    if (stream)
       std::printf("\n");
-    summary["generated"] = generated;
+    else if (!request.json)
+      for (const std::vector<int32_t> &tokens : generated)
+        for (size_t i = 0; i < tokens.size(); ++i)
+          std::printf(i + 1 == tokens.size() ? "%d\n" : "%d,", tokens[i]);
+    if (batch == 1)
+      summary["generated"] = generated[0];
+    else
+      summary["generated"] = generated;
+    summary["batch"] = batch;
     summary["time_to_first_token_s"] = first - start;
-    summary["prefill_tokens_per_s"] = request.tokens.size() / (first - start);
-    if (generated.size() > 1)
-      summary["decode_tokens_per_s"] = (generated.size() - 1) / (end - first);
+    summary["prefill_tokens_per_s"] = batch * prompt / (first - start);
+    if (steps > 1)
+      summary["decode_tokens_per_s"] = batch * (steps - 1) / (end - first);
+    summary["cache_mb"] = repo_rt_session_bytes(session) / 1048576.0;
+    if (!request.json && isatty(STDERR_FILENO))
+      std::fprintf(stderr,
+                   "first token after %.3g s (%.4g tokens/s), then %.4g "
+                   "tokens/s; %.0f MB, %.0f MB of it not of files\n",
+                   first - start, batch * prompt / (first - start),
+                   steps > 1 ? batch * (steps - 1) / (end - first) : 0.0,
+                   peakMegabytes(), anonymousMegabytes());
     return 0;
   }
 
@@ -152,6 +200,7 @@ private:
   repo_rt_session *session = nullptr;
   repo_rt_model_info info = {};
   json summary = json::object();
+  double anonymous = 0;
 };
 } // namespace
 

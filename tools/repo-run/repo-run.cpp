@@ -15,10 +15,23 @@
 #include "RunEntry.h"
 #include "RunModel.h"
 #include <cstdlib>
+#include <fstream>
 #include <sstream>
 
-/// Parses `1,2,3`; false where a part is no 32-bit integer.
-static bool parseTokens(const std::string &text, std::vector<int32_t> &tokens) {
+/// Parses `1,2,3`, or such a list in the file of `@FILE`, where white space
+/// separates too; false where a part is no 32-bit integer.
+static bool parseTokens(std::string text, std::vector<int32_t> &tokens) {
+  if (text.rfind('@', 0) == 0) {
+    std::ifstream file(text.substr(1));
+    std::stringstream content;
+    if (!(content << file.rdbuf()))
+      return false;
+    text.clear();
+    for (std::string part; content >> part;)
+      text +=
+          (text.empty() || text.back() == ',' || part[0] == ',' ? "" : ",") +
+          part;
+  }
   std::istringstream parts(text);
   std::string part;
   while (std::getline(parts, part, ',')) {
@@ -34,7 +47,7 @@ static bool parseTokens(const std::string &text, std::vector<int32_t> &tokens) {
 int main(int argc, char **argv) {
   EntryRequest entry;
   ModelRequest model;
-  std::string tokens, generate;
+  std::string tokens, generate, batch, temperature, topK, topP, seed;
   bool json = false;
   repo_tools::Flags flags(
       "repo-run",
@@ -57,9 +70,14 @@ int main(int argc, char **argv) {
   flags.add("json", json, "print results as JSON");
   flags.add("model", model.model, "folder of a compiled model");
   flags.add("weights", model.weights, "folder of its checkpoint");
-  flags.add("tokens", tokens, "the prompt, as token numbers");
-  flags.add("generate", generate,
-            "generate this many tokens, the most likely each time");
+  flags.add("tokens", tokens, "the prompt, as token numbers, or @FILE");
+  flags.add("generate", generate, "generate this many tokens");
+  flags.add("batch", batch, "generate for this many copies of the prompt");
+  flags.add("temperature", temperature,
+            "sample; 0, the default: the most likely token each time");
+  flags.add("top-k", topK, "sample among the k most likely only");
+  flags.add("top-p", topP, "sample among the most likely that sum to p only");
+  flags.add("seed", seed, "of sampling; sequence i of a batch: seed + i");
   flags.add("ignore-eos", model.ignoreEnd,
             "go on after a token that ends the text");
   flags.add("logits", model.logits,
@@ -72,9 +90,8 @@ int main(int argc, char **argv) {
   for (auto &[name, value] :
        {std::pair<const char *, std::string *>("rtol", &entry.rtol),
         {"atol", &entry.atol},
-        {"time", &entry.time},
-        {"threads", &entry.threads},
-        {"generate", &generate}}) {
+        {"temperature", &temperature},
+        {"top-p", &topP}}) {
     if (value->empty())
       continue;
     char *end;
@@ -83,6 +100,26 @@ int main(int argc, char **argv) {
       return flags.fail("expected --" + std::string(name) +
                         " to be a number that is not negative, got `" + *value +
                         "`");
+  }
+  struct Integer {
+    const char *name;
+    std::string *value;
+    long long least;
+  };
+  for (auto &[name, value, least] : {Integer{"time", &entry.time, 0},
+                                     {"threads", &entry.threads, 0},
+                                     {"generate", &generate, 0},
+                                     {"batch", &batch, 1},
+                                     {"top-k", &topK, 1},
+                                     {"seed", &seed, 0}}) {
+    if (value->empty())
+      continue;
+    char *end;
+    long long number = std::strtoll(value->c_str(), &end, 10);
+    if (*end || number < least || number > 1000000000)
+      return flags.fail("expected --" + std::string(name) +
+                        " to be an integer of at least " +
+                        std::to_string(least) + ", got `" + *value + "`");
   }
 
   if (!model.model.empty()) {
@@ -94,7 +131,12 @@ int main(int argc, char **argv) {
       return flags.fail(
           "expected --tokens to be numbers separated by commas, got `" +
           tokens + "`");
-    model.generate = generate.empty() ? 0 : std::atoll(generate.c_str());
+    model.generate = std::atoll(generate.c_str());
+    model.batch = batch.empty() ? 1 : std::atoll(batch.c_str());
+    model.temperature = std::strtof(temperature.c_str(), nullptr);
+    model.topK = std::atoi(topK.c_str());
+    model.topP = std::strtof(topP.c_str(), nullptr);
+    model.seed = std::strtoull(seed.c_str(), nullptr, 10);
     if (!model.generate && model.logits.empty() && model.positions.empty())
       return flags.fail(
           "expected --generate, --logits or --positions; see --help");
