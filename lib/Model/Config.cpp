@@ -202,10 +202,35 @@ static void readPositions(Keys &keys, ModelConfig &config,
       config.positions[layer] = *mode;
 }
 
+/// How deep brackets nest. The parser recurses, once per level.
+static int64_t getDepth(StringRef text) {
+  int64_t depth = 0, deepest = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (quoted && c == '\\')
+      ++i;
+    else if (c == '"')
+      quoted = !quoted;
+    else if (!quoted && (c == '[' || c == '{'))
+      deepest = std::max(deepest, ++depth);
+    else if (!quoted && (c == ']' || c == '}'))
+      --depth;
+  }
+  return deepest;
+}
+
 FailureOr<ModelConfig> mlir::repo::parseModelConfig(StringRef text,
                                                     StringRef where,
                                                     std::string &error) {
   error.clear();
+  constexpr int64_t maxDepth = 64;
+  if (getDepth(text) > maxDepth) {
+    error = (where + ": expected JSON at most " + Twine(maxDepth) +
+             " levels deep, got more")
+                .str();
+    return failure();
+  }
   llvm::Expected<llvm::json::Value> parsed = llvm::json::parse(text);
   if (!parsed) {
     std::string message = llvm::toString(parsed.takeError());

@@ -140,12 +140,23 @@ int32_t repo_rt_fail(repo_rt_context *context, int32_t code, const char *format,
   char text[2048];
   va_list arguments;
   va_start(arguments, format);
-  std::vsnprintf(text, sizeof text, format, arguments);
+  int length = std::vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
+  // One line, whatever names a file holds.
   for (char *c = text; *c; ++c)
-    if (*c == '\n')
+    if (static_cast<unsigned char>(*c) < 32 || *c == 127)
       *c = ' ';
   context->error = text;
+  // No half of a character where a long text ends.
+  if (length >= static_cast<int>(sizeof text)) {
+    std::string &error = context->error;
+    size_t last = error.size() - 1;
+    while (last > 0 && (error[last] & 0xc0) == 0x80)
+      --last;
+    if (error[last] & 0x80)
+      error.resize(last);
+    error += "...";
+  }
   return code;
 }
 

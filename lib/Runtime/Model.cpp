@@ -7,11 +7,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "Model.h"
+#include "Json.h"
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 using nlohmann::json;
@@ -35,7 +35,11 @@ static int32_t readManifest(repo_rt_context *context, const std::string &path,
   if (!readText(path, text))
     return repo_rt_fail(context, REPO_RT_BAD_FILE, "%s: %s", path.c_str(),
                         std::strerror(errno));
-  manifest = json::parse(text, nullptr, false);
+  std::string error;
+  if (!repo_rt::parseJson(text.data(), text.data() + text.size(), manifest,
+                          error))
+    return repo_rt_fail(context, REPO_RT_BAD_FILE, "%s: %s", path.c_str(),
+                        error.c_str());
   bool good = manifest.is_object() && manifest.value("format", json()) == 1 &&
               manifest.contains("weights") && manifest["weights"].is_array() &&
               manifest.contains("end_tokens") &&
@@ -43,8 +47,9 @@ static int32_t readManifest(repo_rt_context *context, const std::string &path,
   for (const char *key : {"layers", "heads", "kv_heads", "head_size",
                           "vocabulary", "max_positions"})
     good = good && manifest.contains(key) &&
-           manifest[key].is_number_integer() &&
-           manifest[key].get<int64_t>() > 0;
+           manifest[key].is_number_unsigned() &&
+           manifest[key].get<uint64_t>() > 0 &&
+           manifest[key].get<uint64_t>() <= INT32_MAX;
   if (!good)
     return repo_rt_fail(
         context, REPO_RT_BAD_FILE,
@@ -89,6 +94,46 @@ static int32_t bindWeights(repo_rt_context *context, repo_rt_model &model,
   return REPO_RT_OK;
 }
 
+/// Whether the numbers and weights of a manifest are those the library was
+/// compiled with: a manifest of another model would give other results, or
+/// none.
+static bool fitsLibrary(const repo_rt_model &model, const json &manifest) {
+  const repo_rt_model_info &info = model.info;
+  json library =
+      json::parse(repo_rt_library_manifest(model.library), nullptr, false);
+  if (!library.is_object() || !library["entries"].is_array())
+    return false;
+  int found = 0;
+  for (json &entry : library["entries"]) {
+    if (entry["name"] != "forward" && entry["name"] != "step")
+      continue;
+    ++found;
+    json weights = json::array();
+    int64_t caches = 0;
+    for (json &argument : entry["args"]) {
+      json &shape = argument["shape"];
+      if (argument["role"] == "constant") {
+        weights.push_back({{"name", argument["name"]},
+                           {"dtype", argument["dtype"]},
+                           {"shape", shape}});
+      } else if (argument["role"] == "inout") {
+        ++caches;
+        if (shape[1] != info.kv_heads || shape[3] != info.head_size)
+          return false;
+      } else if (argument["name"] == "logits") {
+        if (shape[2] != info.vocabulary)
+          return false;
+      } else if (argument["name"] == "positions") {
+        if (shape[0] != info.layers || shape[2] != info.heads)
+          return false;
+      }
+    }
+    if (caches != 2 * info.layers || weights != manifest["weights"])
+      return false;
+  }
+  return found == 2;
+}
+
 int32_t repo_rt_model_open(repo_rt_context *context, const char *compiled,
                            const char *checkpoint, repo_rt_model **result) {
   *result = nullptr;
@@ -116,6 +161,11 @@ int32_t repo_rt_model_open(repo_rt_context *context, const char *compiled,
     if (int32_t status =
             repo_rt_library_entry(context, model->library, name, entry))
       return status;
+  if (!fitsLibrary(*model, manifest))
+    return repo_rt_fail(context, REPO_RT_BAD_FILE,
+                        "%s: expected manifest.json as it was written beside "
+                        "model.so, got that of another model",
+                        compiled);
   if (int32_t status =
           repo_rt_safetensors_open(context, checkpoint, &model->checkpoint))
     return status;

@@ -13,13 +13,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "Context.h"
+#include "Json.h"
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -126,7 +126,10 @@ private:
     if (int32_t status = map(path, text))
       return status;
     auto *begin = static_cast<const char *>(text.data);
-    json index = json::parse(begin, begin + text.size, nullptr, false);
+    json index;
+    std::string error;
+    if (!repo_rt::parseJson(begin, begin + text.size, index, error))
+      return fail(path, error);
     if (!index.is_object() || !index.contains("weight_map") ||
         !index["weight_map"].is_object())
       return fail(path, "expected a JSON object with a `weight_map`");
@@ -165,25 +168,42 @@ private:
       return fail(path,
                   "the header is said to have " + std::to_string(headerBytes) +
                       " bytes, the file has " + std::to_string(mapping->size));
-    json header =
-        json::parse(bytes + 8, bytes + 8 + headerBytes, nullptr, false);
+    json header;
+    std::string error;
+    if (!repo_rt::parseJson(bytes + 8, bytes + 8 + headerBytes, header, error))
+      return fail(path, "header: " + error);
     if (!header.is_object())
       return fail(path, "the header is not a JSON object");
     const char *data = bytes + 8 + headerBytes;
     uint64_t dataBytes = mapping->size - 8 - headerBytes;
     std::vector<std::pair<uint64_t, uint64_t>> ranges;
     for (auto &[name, entry] : header.items()) {
-      if (name == "__metadata__")
+      if (name == "__metadata__") {
+        if (!isMetadata(entry))
+          return fail(path, "`__metadata__`: expected an object of strings");
         continue;
+      }
       if (int32_t status =
               addTensor(path, name, entry, data, dataBytes, ranges))
         return status;
     }
     std::sort(ranges.begin(), ranges.end());
-    for (size_t i = 1; i < ranges.size(); ++i)
-      if (ranges[i].first < ranges[i - 1].second)
+    // The format has no holes: a byte that is no tensor's is one that the
+    // header lies about.
+    uint64_t covered = 0;
+    for (auto [begin, end] : ranges) {
+      if (begin < covered)
         return fail(path, "two tensors share bytes at offset " +
-                              std::to_string(ranges[i].first));
+                              std::to_string(begin));
+      if (begin > covered)
+        break;
+      covered = end;
+    }
+    if (covered != dataBytes)
+      return fail(path, "expected tensors to cover all " +
+                            std::to_string(dataBytes) +
+                            " bytes of data, got none at offset " +
+                            std::to_string(covered));
     if (expected)
       for (const std::string &name : *expected)
         if (!header.contains(name))
@@ -191,6 +211,15 @@ private:
                                 "` is in this file, it is not");
     result.mappings.push_back(std::move(mapping));
     return REPO_RT_OK;
+  }
+
+  static bool isMetadata(const json &entry) {
+    if (!entry.is_object())
+      return false;
+    for (const json &value : entry)
+      if (!value.is_string())
+        return false;
+    return true;
   }
 
   int32_t addTensor(const std::string &path, const std::string &name,
@@ -210,6 +239,9 @@ private:
     if (!type)
       return fail(path, where + "element type " + dtype + " is not supported");
     Tensor tensor;
+    if (entry["shape"].size() > 32)
+      return fail(path, where + "expected rank at most 32, got " +
+                            std::to_string(entry["shape"].size()));
     uint64_t count = 1;
     for (const json &size : entry["shape"]) {
       if (!size.is_number_unsigned())
@@ -220,8 +252,6 @@ private:
       count *= value;
       tensor.shape.push_back(static_cast<int64_t>(value));
     }
-    if (tensor.shape.size() > 32)
-      return fail(path, where + "expected rank at most 32");
     const json &offsets = entry["data_offsets"];
     if (!offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned())
       return fail(path, where + "expected offsets that are not negative");

@@ -109,7 +109,7 @@ def context(threads=None):
 def check(status, pointer):
     """Raises the last error of a context unless `status` is 0."""
     if status:
-        raise RepoError(runtime().repo_rt_last_error(pointer).decode())
+        raise RepoError(runtime().repo_rt_last_error(pointer).decode(errors="replace"))
 
 
 def set_num_threads(n):

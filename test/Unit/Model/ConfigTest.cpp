@@ -122,4 +122,9 @@ TEST(Config, MissingKeyAndBadJSON) {
       "config.json: expected `hidden_size`, an integer, found no such key");
   EXPECT_TRUE(failed(parseModelConfig("{", "config.json", error)));
   EXPECT_EQ(error.substr(0, 29), "config.json: not valid JSON: ");
+
+  std::string deep(100000, '[');
+  EXPECT_TRUE(failed(parseModelConfig(deep, "config.json", error)));
+  EXPECT_EQ(error, "config.json: expected JSON at most 64 levels deep, got "
+                   "more");
 }

@@ -113,8 +113,102 @@ TEST_F(Safetensors, HeaderLongerThanTheFile) {
 }
 
 TEST_F(Safetensors, HeaderIsNoObject) {
-  writeHeader("[1, 2", 0);
+  writeHeader("[1, 2]", 0);
   expectError("the header is not a JSON object");
+}
+
+TEST_F(Safetensors, HeaderIsNoJson) {
+  writeHeader("{\"a\": ", 0);
+  expectError("header: not valid JSON: error at byte 7");
+  writeHeader("{\"\xff\": 1}", 0);
+  expectError("header: not valid JSON: error at byte 3");
+}
+
+TEST_F(Safetensors, HugeHeaderSize) {
+  write(path(), std::string("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10));
+  expectError("the header is said to have 18446744073709551615 bytes, the file "
+              "has 10");
+}
+
+TEST_F(Safetensors, KeyTwice) {
+  std::string entry = R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]})";
+  writeHeader("{" + entry + "," + entry + "}", 4);
+  expectError("header: expected every key once, got `a` twice");
+  writeHeader(R"({"a":{"dtype":"F32","dtype":"I32","shape":[1],)"
+              R"("data_offsets":[0,4]}})",
+              4);
+  expectError("header: expected every key once, got `dtype` twice");
+}
+
+TEST_F(Safetensors, NestedDeeply) {
+  writeHeader("{\"a\":" + std::string(1000000, '['), 0);
+  expectError("header: expected JSON at most 32 levels deep, got more");
+}
+
+TEST_F(Safetensors, NulInAName) {
+  writeHeader(
+      R"({"a\u0000b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 4);
+  expectError("header: expected keys without NUL, got one in `a`");
+}
+
+TEST_F(Safetensors, MetadataIsOfStrings) {
+  writeHeader(R"({"__metadata__":{"format":"pt"}})", 0);
+  repo_rt_safetensors *file;
+  EXPECT_EQ(repo_rt_safetensors_open(context, path().c_str(), &file), 0);
+  repo_rt_safetensors_close(file);
+  writeHeader(R"({"__metadata__":{"format":[1]}})", 0);
+  expectError("`__metadata__`: expected an object of strings");
+}
+
+TEST_F(Safetensors, RankTooLarge) {
+  std::string ones = "1";
+  for (int i = 0; i < 32; ++i)
+    ones += ",1";
+  writeHeader("{\"a\":{\"dtype\":\"F32\",\"shape\":[" + ones +
+                  "],\"data_offsets\":[0,4]}}",
+              4);
+  expectError("`a`: expected rank at most 32, got 33");
+}
+
+TEST_F(Safetensors, BytesOfNoTensor) {
+  writeHeader(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 6);
+  expectError("expected tensors to cover all 6 bytes of data, got none at "
+              "offset 4");
+  writeHeader(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8);
+  expectError("expected tensors to cover all 8 bytes of data, got none at "
+              "offset 0");
+}
+
+TEST_F(Safetensors, OffsetsBackwards) {
+  writeHeader(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[8,4]}})", 8);
+  expectError("`a`: expected data within 8 bytes, got 8 to 4");
+}
+
+TEST_F(Safetensors, SizesThatAreNoIntegers) {
+  for (const char *size : {"-1", "1.5", "\"1\"", "null", "[1]"}) {
+    writeHeader(std::string("{\"a\":{\"dtype\":\"F32\",\"shape\":[") + size +
+                    "],\"data_offsets\":[0,4]}}",
+                4);
+    expectError("`a`: expected sizes that are not negative");
+  }
+}
+
+TEST_F(Safetensors, NamesInErrorsAreOneLine) {
+  writeHeader(R"({"a\nb\rc":1})", 0);
+  expectError("`a b c`: expected dtype, shape and data_offsets");
+}
+
+TEST_F(Safetensors, LongNamesInErrorsEndWithACharacter) {
+  std::string name;
+  for (int i = 0; i < 3000; ++i)
+    name += "\u00e4";
+  writeHeader("{\"" + name + "\":1}", 0);
+  repo_rt_safetensors *file;
+  EXPECT_EQ(repo_rt_safetensors_open(context, path().c_str(), &file),
+            REPO_RT_BAD_FILE);
+  std::string error = repo_rt_last_error(context);
+  ASSERT_GT(error.size(), 2000u);
+  EXPECT_EQ(error.substr(error.size() - 5), "\u00e4...");
 }
 
 TEST_F(Safetensors, DataPastTheEnd) {
