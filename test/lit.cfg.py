@@ -3,6 +3,7 @@
 import os
 
 import lit.formats
+import lit.util
 from lit.llvm import llvm_config
 
 config.name = "repo"
@@ -19,6 +20,9 @@ llvm_config.add_tool_substitutions(
     ["repo-opt", "repo-compile", "repo-run", "repo-reduce", "repo-lsp-server", "mlir-opt", "mlir-runner"],
     [config.repo_tools_dir, config.llvm_tools_dir],
 )
+
+if lit.util.which("ptxas", config.environment["PATH"] + os.pathsep + "/usr/local/cuda/bin"):
+    config.available_features.add("ptxas")
 
 config.substitutions.append(("%golden", os.path.join(config.test_source_root, "golden")))
 

@@ -114,6 +114,8 @@ static LogicalResult compileText(MLIRContext &context,
                      .Case("llvm", EmitKind::llvm)
                      .Case("asm", EmitKind::assembly)
                      .Case("obj", EmitKind::object)
+                     .Case("ptx", EmitKind::ptx)
+                     .Case("cubin", EmitKind::cubin)
                      .Default(EmitKind::library);
   options.report = request.report;
   std::string name = text->getBufferIdentifier().str();

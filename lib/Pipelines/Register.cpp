@@ -39,6 +39,13 @@ void mlir::repo::registerPipelines() {
         buildDecomposePipeline(pm);
         buildLowerToLLVMPipeline(pm);
       });
+  static PassPipelineRegistration<> nvvm(
+      "repo-nvvm-pipeline", "kernels for NVIDIA GPUs, to the NVVM dialect",
+      [](OpPassManager &pm) {
+        buildNVVMSchedulePipeline(pm);
+        buildNVVMKernelPipeline(pm);
+        buildLowerKernelsPipeline(pm);
+      });
   static PassPipelineRegistration<CPUPipelineOptions> cpu(
       "repo-cpu-pipeline", "tiled and vectorised, to the LLVM dialect",
       [](OpPassManager &pm, const CPUPipelineOptions &options) {

@@ -7,18 +7,20 @@
 //===----------------------------------------------------------------------===//
 
 #include "repo/Target/Compile.h"
+#include "CodeGen.h"
 #include "HalfConversions.h"
 #include "Link.h"
+#include "NVPTX.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/GPU/GPUToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "repo/Pipelines/Pipelines.h"
-#include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/TargetSelect.h"
@@ -35,6 +37,8 @@ static constexpr StringLiteral stages[] = {"graph", "schedule", "tile",
 void mlir::repo::registerCompilerDialects(DialectRegistry &registry) {
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  registerGPUDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
 }
 
 //===----------------------------------------------------------------------===//
@@ -44,6 +48,15 @@ void mlir::repo::registerCompilerDialects(DialectRegistry &registry) {
 /// Adds the passes of one stage of a pipeline.
 static void addStage(OpPassManager &pm, StringRef stage,
                      const CompileOptions &options) {
+  if (!options.chip.empty()) {
+    if (stage == "schedule")
+      buildNVVMSchedulePipeline(pm);
+    else if (stage == "vector")
+      buildNVVMKernelPipeline(pm);
+    else if (stage == "llvm")
+      buildLowerKernelsPipeline(pm);
+    return;
+  }
   EntryOptions entries;
   entries.features = options.target.getFeatureList();
   if (options.pipeline == "reference") {
@@ -157,40 +170,16 @@ static void setAttributes(llvm::Module &module, const CompileOptions &options) {
 
 static void optimize(llvm::Module &module, llvm::TargetMachine &machine,
                      const CompileOptions &options) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager sccs;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(&machine);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(sccs);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, sccs, modules);
-  llvm::ModulePassManager passes =
-      builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3);
-  if (StringRef(options.sanitize).contains("thread")) {
-    passes.addPass(llvm::ModuleThreadSanitizerPass());
-    passes.addPass(
-        llvm::createModuleToFunctionPassAdaptor(llvm::ThreadSanitizerPass()));
-  }
-  if (StringRef(options.sanitize).contains("address"))
-    passes.addPass(llvm::AddressSanitizerPass(llvm::AddressSanitizerOptions()));
-  passes.run(module, modules);
-}
-
-static LogicalResult emitMachineCode(ModuleOp module, llvm::Module &code,
-                                     llvm::TargetMachine &machine,
-                                     llvm::CodeGenFileType kind,
-                                     std::string &output) {
-  SmallString<0> bytes;
-  llvm::raw_svector_ostream stream(bytes);
-  llvm::legacy::PassManager passes;
-  if (machine.addPassesToEmitFile(passes, stream, nullptr, kind))
-    return module.emitError("the target cannot emit this kind of file");
-  passes.run(code);
-  output.assign(bytes.begin(), bytes.end());
-  return success();
+  optimizeModule(module, machine, [&](llvm::ModulePassManager &passes) {
+    if (StringRef(options.sanitize).contains("thread")) {
+      passes.addPass(llvm::ModuleThreadSanitizerPass());
+      passes.addPass(
+          llvm::createModuleToFunctionPassAdaptor(llvm::ThreadSanitizerPass()));
+    }
+    if (StringRef(options.sanitize).contains("address"))
+      passes.addPass(
+          llvm::AddressSanitizerPass(llvm::AddressSanitizerOptions()));
+  });
 }
 
 /// The manifest that repo-emit-c-interface put into the module.
@@ -201,6 +190,29 @@ static std::string getManifest(ModuleOp module) {
     return "";
   auto text = cast<StringAttr>(global.getValueOrNull()).getValue();
   return text.drop_back().str();
+}
+
+/// From level 5 to the kernels' LLVM IR, PTX or cubin.
+static LogicalResult emitKernels(ModuleOp module, const CompileOptions &options,
+                                 CompileResult &result) {
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> code =
+      translateKernels(module, options.chip, context);
+  if (!code)
+    return failure();
+  if (options.emit == EmitKind::llvm) {
+    llvm::raw_string_ostream stream(result.output);
+    code->print(stream, nullptr);
+    return success();
+  }
+  std::string ptx;
+  if (failed(emitPTX(module, *code, options.chip, ptx)))
+    return failure();
+  if (options.emit == EmitKind::ptx) {
+    result.output = std::move(ptx);
+    return success();
+  }
+  return assemblePTX(module, ptx, options.chip, options.report, result.output);
 }
 
 LogicalResult mlir::repo::compileModule(ModuleOp module,
@@ -215,6 +227,8 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
   }
   if (failed(runStages(module, options, "llvm")))
     return failure();
+  if (!options.chip.empty())
+    return emitKernels(module, options, result);
   std::string manifest = getManifest(module);
   result.header = emitHeader(manifest);
 

@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
             "native (default) or a CPU name of LLVM, such as x86-64-v3");
   flags.add("features", request.features,
             "changes of the CPU's features, such as +amx-bf16");
-  flags.add("chip", chip, "GPU architecture, such as sm_90a");
+  flags.add("chip", chip, "GPU architecture: sm_80 (default) or a later one, such as sm_90a");
   flags.add("emit", emit, "mlir, llvm, asm, obj, so (default), ptx or cubin",
             {"mlir", "llvm", "asm", "obj", "so", "ptx", "cubin"});
   flags.add("stop-after", stopAfter,
@@ -72,9 +72,22 @@ int main(int argc, char **argv) {
   auto fail = [](llvm::StringRef line) {
     llvm::errs() << "repo-compile: " << line << "\n";
   };
-  if (target == "cuda" || emit == "ptx" || emit == "cubin") {
-    fail("expected --target=cpu: this build has no GPU path");
-    return 1;
+  bool device = emit == "ptx" || emit == "cubin";
+  if (target == "cpu" && (device || !chip.empty()))
+    return flags.fail("expected --target=cuda with --chip, --emit=ptx or "
+                      "--emit=cubin");
+  if (target == "cuda") {
+    if (!model.empty()) {
+      fail("expected --target=cpu: this build compiles no models for a GPU");
+      return 1;
+    }
+    if (!device && emit != "mlir" && emit != "llvm" &&
+        (stopAfter.empty() || !emit.empty())) {
+      fail("expected --emit=mlir, llvm, ptx or cubin: this build makes no "
+           "libraries for a GPU");
+      return 1;
+    }
+    request.options.chip = chip.empty() ? "sm_80" : chip;
   }
   if (dtype == "bf16") {
     fail("expected --dtype=f32: this build has no bf16 arithmetic for models");

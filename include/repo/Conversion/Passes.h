@@ -9,6 +9,7 @@
 #ifndef REPO_CONVERSION_PASSES_H
 #define REPO_CONVERSION_PASSES_H
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 

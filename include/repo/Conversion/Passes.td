@@ -141,4 +141,68 @@ def PlanWorkspace : Pass<"repo-plan-workspace", "::mlir::ModuleOp"> {
     "::mlir::arith::ArithDialect"];
 }
 
+def MapToKernels : Pass<"repo-map-to-kernels", "::mlir::ModuleOp"> {
+  let summary = "turn loops on buffers into launches of GPU kernels";
+  let description = [{
+    Every `scf.parallel` directly in a function becomes a `gpu.launch` with a thread per
+    iteration; nested ones run in order. Other code that reads or writes buffers (a loop
+    over batches around a copy) becomes a launch of one block: its threads walk through it
+    together and share the parallel loops inside, with a barrier behind each. What
+    computes sizes stays on the host. Constant data is fetched inside the kernel, so that
+    outlining puts a copy into the kernels' module.
+
+    Before:
+
+    ```mlir
+    scf.parallel (%i, %j) = (%c0, %c0) to (%n, %m) step (%c1, %c1) {
+      ...
+    }
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %count = arith.muli %n, %m : index
+    %grid = arith.ceildivui %count, %c256 : index
+    gpu.launch blocks(%bx, ...) in (%gx = %grid, ...) threads(%tx, ...) in (%sx = %c256, ...)
+        module(@kernels) function(@f_kernel0) {
+      %flat = ... %bx * %sx + %tx
+      scf.if %flat < %count { ... }
+    }
+    ```
+  }];
+  let options = [Option<"threads", "threads", "int64_t", "256", "threads of a block">];
+  let statistics = [Statistic<"numKernels", "num-kernels", "Number of launches made">];
+  let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::scf::SCFDialect",
+    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
+}
+
+def ConvertKernelsToNVVM : Pass<"repo-convert-kernels-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "convert kernels to the NVVM and LLVM dialects";
+  let description = [{
+    Converts a `gpu.module` on buffers and branches. Unlike upstream's
+    `convert-gpu-to-nvvm` it calls no library: `math` ops become LLVM's intrinsics, for
+    which the NVPTX backend has code (`fma`, `floor`, `fabs`, `sqrt`) or of which the
+    emission of PTX says that it has none.
+
+    Before: `%1 = gpu.thread_id x` and `%3 = math.fma %0, %1, %2 : f32`. After:
+    `nvvm.read.ptx.sreg.tid.x` and `llvm.intr.fma`.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
+}
+
+def ApproximateMath : Pass<"repo-approximate-math"> {
+  let summary = "exponentials, logarithms and tanh of f32 as arithmetic";
+  let description = [{
+    Replaces f32 `math.exp`, `math.exp2`, `math.log`, `math.log2` and `math.tanh` by
+    upstream's polynomials (a few units in the last place), and the rounding functions
+    they use by intrinsics every target has. A GPU has no library to call: an
+    unresolved function in a kernel is an error of the build, not of the run.
+
+    Before: `%1 = math.exp %0 : f32`. After: about 20 `arith` and `math.fma` ops.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+    "::mlir::vector::VectorDialect"];
+}
+
 #endif // REPO_CONVERSION_PASSES

@@ -27,7 +27,7 @@ struct DriverRequest {
   /// A file ("-": standard output), or the folder of a compiled model.
   std::string output;
   std::string cpu = "native", features;
-  /// mlir, llvm, asm, obj or so.
+  /// mlir, llvm, asm, obj or so; for a chip mlir, llvm, ptx or cubin.
   std::string emit = "so";
   bool report = false;
   /// pipeline, stopAfter, saveTemps and sanitize; the rest follows from the

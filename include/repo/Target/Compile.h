@@ -20,10 +20,12 @@
 namespace mlir {
 namespace repo {
 
-enum class EmitKind { mlir, llvm, assembly, object, library };
+enum class EmitKind { mlir, llvm, assembly, object, library, ptx, cubin };
 
 struct CompileOptions {
   TargetDescription target;
+  /// A GPU, such as sm_90a, or empty for a CPU.
+  std::string chip;
   /// "cpu" or "reference".
   std::string pipeline = "cpu";
   /// Where `EmitKind::mlir` stops: graph, schedule, tile, vector or llvm.

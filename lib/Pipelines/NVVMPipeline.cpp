@@ -1,0 +1,55 @@
+//===- NVVMPipeline.cpp - From repo ops to kernels in the NVVM dialect ----===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Affine/Transforms/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/GPU/Transforms/Passes.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+#include "repo/Conversion/Passes.h"
+#include "repo/Dialect/Repo/Transforms/Passes.h"
+#include "repo/Pipelines/Pipelines.h"
+
+using namespace mlir;
+
+void repo::buildNVVMSchedulePipeline(OpPassManager &pm) {
+  pm.addPass(createMaterializeDestinations());
+  buildDecomposePipeline(pm);
+  pm.addPass(createExpandTrigonometry());
+  pm.addPass(createApproximateMath());
+}
+
+void repo::buildNVVMKernelPipeline(OpPassManager &pm) {
+  buildBufferizePipeline(pm);
+  pm.addNestedPass<func::FuncOp>(createConvertLinalgToParallelLoopsPass());
+  pm.addNestedPass<func::FuncOp>(createCanonicalizerPass());
+  pm.addPass(createMapToKernels());
+  pm.addPass(createGpuLaunchSinkIndexComputationsPass());
+  pm.addPass(createGpuKernelOutliningPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void repo::buildLowerKernelsPipeline(OpPassManager &pm) {
+  OpPassManager &kernels = pm.nest<gpu::GPUModuleOp>();
+  kernels.addPass(memref::createExpandStridedMetadataPass());
+  kernels.addPass(createLowerAffinePass());
+  arith::ArithExpandOpsPassOptions expand;
+  kernels.addPass(arith::createArithExpandOpsPass(expand));
+  kernels.addPass(createSCFToControlFlowPass());
+  kernels.addPass(createCanonicalizerPass());
+  kernels.addPass(createCSEPass());
+  kernels.addPass(createConvertKernelsToNVVM());
+  kernels.addPass(createConvertNVVMToLLVMPass());
+  kernels.addPass(createReconcileUnrealizedCastsPass());
+}

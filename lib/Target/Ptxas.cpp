@@ -1,0 +1,128 @@
+//===- Ptxas.cpp - PTX to cubin -------------------------------------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// ptxas succeeds on kernels that spill or whose matrix instructions it had to
+// serialise, and only says so. Such kernels are errors here.
+//
+//===----------------------------------------------------------------------===//
+
+#include "NVPTX.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Program.h"
+#include "llvm/Support/Regex.h"
+
+using namespace mlir;
+
+static std::string findAssembler() {
+  if (auto path = llvm::sys::findProgramByName("ptxas"))
+    return *path;
+  if (auto path =
+          llvm::sys::findProgramByName("ptxas", {"/usr/local/cuda/bin"}))
+    return *path;
+  return "";
+}
+
+static std::string readFile(StringRef path) {
+  auto buffer = llvm::MemoryBuffer::getFile(path);
+  return buffer ? (*buffer)->getBuffer().str() : "";
+}
+
+/// Judges what ptxas -v said; a kernel's lines follow its name.
+static LogicalResult readDiagnostics(ModuleOp module, StringRef text,
+                                     bool report) {
+  llvm::Regex name("Compiling entry function '([^']+)'"),
+      spills("([0-9]+) bytes spill stores, ([0-9]+) bytes spill loads"),
+      registers("Used ([0-9]+) registers"), shared("([0-9]+) bytes smem"),
+      serialized("C75[0-9][0-9]");
+  std::string kernel;
+  unsigned stores = 0, loads = 0;
+  for (StringRef line : llvm::split(text, '\n')) {
+    SmallVector<StringRef> match;
+    if (serialized.match(line))
+      return module.emitError("ptxas: ") << line.trim().str();
+    if (name.match(line, &match)) {
+      kernel = match[1].str();
+    } else if (spills.match(line, &match)) {
+      (void)match[1].getAsInteger(10, stores);
+      (void)match[2].getAsInteger(10, loads);
+      if (stores + loads)
+        return module.emitError("kernel `")
+               << kernel << "` spills " << stores << " bytes";
+    } else if (registers.match(line, &match)) {
+      std::string count = match[1].str();
+      std::string bytes = shared.match(line, &match) ? match[1].str() : "0";
+      if (report)
+        module.emitRemark("kernel `")
+            << kernel << "`: " << count << " registers, " << bytes
+            << " bytes of shared memory, " << stores << " bytes of spills";
+    }
+  }
+  return success();
+}
+
+LogicalResult mlir::repo::assemblePTX(ModuleOp module, StringRef ptx,
+                                      StringRef chip, bool report,
+                                      std::string &cubin) {
+  llvm::Regex external("\\.extern \\.func[^;]*");
+  SmallVector<StringRef> match;
+  if (external.match(ptx, &match))
+    return module.emitError("kernels call a function that nobody defines: ")
+           << match[0].str();
+  std::string assembler = findAssembler();
+  if (assembler.empty())
+    return module.emitError(
+        "cannot find `ptxas`: expected it on the PATH or in "
+        "/usr/local/cuda/bin (a CUDA toolkit has it)");
+  SmallString<128> input, output, log;
+  int descriptor;
+  if (llvm::sys::fs::createTemporaryFile("repo", "ptx", descriptor, input))
+    return module.emitError("cannot make a temporary file");
+  llvm::FileRemover removeInput(input);
+  {
+    llvm::raw_fd_ostream stream(descriptor, /*shouldClose=*/true);
+    stream << ptx;
+    stream.flush();
+    if (std::error_code code = stream.error()) {
+      stream.clear_error();
+      return module.emitError("cannot write `")
+             << input << "`: " << code.message();
+    }
+  }
+  if (llvm::sys::fs::createTemporaryFile("repo", "cubin", output))
+    return module.emitError("cannot make a temporary file");
+  llvm::FileRemover removeOutput(output);
+  if (llvm::sys::fs::createTemporaryFile("repo", "log", log))
+    return module.emitError("cannot make a temporary file");
+  llvm::FileRemover removeLog(log);
+
+  StringRef arguments[] = {assembler,    "-v", "--warn-on-spills",
+                           "--gpu-name", chip, "-o",
+                           output,       input};
+  std::optional<StringRef> redirects[] = {StringRef(), log.str(), log.str()};
+  std::string error;
+  int status = llvm::sys::ExecuteAndWait(assembler, arguments, std::nullopt,
+                                         redirects, 0, 0, &error);
+  std::string text = readFile(log);
+  if (status != 0) {
+    StringRef line = StringRef(text).trim();
+    for (StringRef candidate : llvm::split(text, '\n'))
+      if (candidate.contains("error") || candidate.contains("fatal")) {
+        line = candidate;
+        break;
+      }
+    return module.emitError("ptxas failed: ")
+           << (line.empty() ? StringRef(error) : line).str();
+  }
+  if (failed(readDiagnostics(module, text, report)))
+    return failure();
+  cubin = readFile(output);
+  return success();
+}
