@@ -23,7 +23,6 @@
 using namespace mlir;
 
 void repo::buildNVVMSchedulePipeline(OpPassManager &pm) {
-  pm.addPass(createMaterializeDestinations());
   buildDecomposePipeline(pm);
   pm.addPass(createExpandTrigonometry());
   pm.addPass(createApproximateMath());
@@ -52,4 +51,9 @@ void repo::buildLowerKernelsPipeline(OpPassManager &pm) {
   kernels.addPass(createConvertKernelsToNVVM());
   kernels.addPass(createConvertNVVMToLLVMPass());
   kernels.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void repo::buildEmulatePipeline(OpPassManager &pm) {
+  pm.addPass(createEmulateKernels());
+  buildLowerBuffersPipeline(pm);
 }

@@ -8,6 +8,7 @@
 
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
+#include "repo/Conversion/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
 #include "repo/Target/TargetDescription.h"
 
@@ -42,6 +43,7 @@ void mlir::repo::registerPipelines() {
   static PassPipelineRegistration<> nvvm(
       "repo-nvvm-pipeline", "kernels for NVIDIA GPUs, to the NVVM dialect",
       [](OpPassManager &pm) {
+        pm.addPass(createMaterializeDestinations());
         buildNVVMSchedulePipeline(pm);
         buildNVVMKernelPipeline(pm);
         buildLowerKernelsPipeline(pm);

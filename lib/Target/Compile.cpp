@@ -18,6 +18,7 @@
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "repo/Conversion/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -48,17 +49,24 @@ void mlir::repo::registerCompilerDialects(DialectRegistry &registry) {
 /// Adds the passes of one stage of a pipeline.
 static void addStage(OpPassManager &pm, StringRef stage,
                      const CompileOptions &options) {
-  if (!options.chip.empty()) {
-    if (stage == "schedule")
-      buildNVVMSchedulePipeline(pm);
-    else if (stage == "vector")
-      buildNVVMKernelPipeline(pm);
-    else if (stage == "llvm")
-      buildLowerKernelsPipeline(pm);
-    return;
-  }
   EntryOptions entries;
   entries.features = options.target.getFeatureList();
+  if (!options.chip.empty()) {
+    if (stage == "schedule") {
+      if (options.emulate)
+        buildEntryPipeline(pm, entries);
+      else
+        pm.addPass(createMaterializeDestinations());
+      buildNVVMSchedulePipeline(pm);
+    } else if (stage == "vector") {
+      buildNVVMKernelPipeline(pm);
+    } else if (stage == "llvm") {
+      buildLowerKernelsPipeline(pm);
+      if (options.emulate)
+        buildEmulatePipeline(pm);
+    }
+    return;
+  }
   if (options.pipeline == "reference") {
     if (stage == "schedule") {
       buildEntryPipeline(pm, entries);
@@ -227,7 +235,7 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
   }
   if (failed(runStages(module, options, "llvm")))
     return failure();
-  if (!options.chip.empty())
+  if (!options.chip.empty() && !options.emulate)
     return emitKernels(module, options, result);
   std::string manifest = getManifest(module);
   result.header = emitHeader(manifest);

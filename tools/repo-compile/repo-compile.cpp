@@ -37,6 +37,8 @@ int main(int argc, char **argv) {
   flags.add("features", request.features,
             "changes of the CPU's features, such as +amx-bf16");
   flags.add("chip", chip, "GPU architecture: sm_80 (default) or a later one, such as sm_90a");
+  flags.add("emulate", request.options.emulate,
+            "make a library that runs the kernels on the CPU, in repo-run");
   flags.add("emit", emit, "mlir, llvm, asm, obj, so (default), ptx or cubin",
             {"mlir", "llvm", "asm", "obj", "so", "ptx", "cubin"});
   flags.add("stop-after", stopAfter,
@@ -73,18 +75,23 @@ int main(int argc, char **argv) {
     llvm::errs() << "repo-compile: " << line << "\n";
   };
   bool device = emit == "ptx" || emit == "cubin";
-  if (target == "cpu" && (device || !chip.empty()))
-    return flags.fail("expected --target=cuda with --chip, --emit=ptx or "
-                      "--emit=cubin");
+  if (target == "cpu" &&
+      (device || !chip.empty() || request.options.emulate))
+    return flags.fail("expected --target=cuda with --chip, --emulate, "
+                      "--emit=ptx or --emit=cubin");
   if (target == "cuda") {
     if (!model.empty()) {
       fail("expected --target=cpu: this build compiles no models for a GPU");
       return 1;
     }
-    if (!device && emit != "mlir" && emit != "llvm" &&
+    if (request.options.emulate && device) {
+      fail("expected --emit=mlir, llvm, asm, obj or so with --emulate");
+      return 1;
+    }
+    if (!request.options.emulate && !device && emit != "mlir" && emit != "llvm" &&
         (stopAfter.empty() || !emit.empty())) {
       fail("expected --emit=mlir, llvm, ptx or cubin: this build makes no "
-           "libraries for a GPU");
+           "libraries for a GPU, except by --emulate");
       return 1;
     }
     request.options.chip = chip.empty() ? "sm_80" : chip;

@@ -191,6 +191,32 @@ def ConvertKernelsToNVVM : Pass<"repo-convert-kernels-to-nvvm", "::mlir::gpu::GP
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
 }
 
+def EmulateKernels : Pass<"repo-emulate-kernels", "::mlir::ModuleOp"> {
+  let summary = "run the kernels of a module on the host";
+  let description = [{
+    Moves kernels in the NVVM dialect into the host's module. Their code stays as it
+    goes to the GPU; the state of the thread becomes argument 0, from which indices are
+    read, and a barrier becomes a call of the emulator, like a launch. What the emulator
+    has not is an error.
+
+    Before:
+
+    ```mlir
+    gpu.launch_func @kernels::@f_kernel0 blocks in (%n, %c1, %c1) threads in (%c256, %c1, %c1)
+      args(%x : memref<?xf32>)
+    ```
+
+    After (shortened):
+
+    ```mlir
+    llvm.store %arguments, %memory
+    %thread = llvm.mlir.addressof @kernels.f_kernel0.thread
+    llvm.call @repo_emulator_launch(%thread, %memory, %n, ..., %c256, ...)
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def ApproximateMath : Pass<"repo-approximate-math"> {
   let summary = "exponentials, logarithms and tanh of f32 as arithmetic";
   let description = [{

@@ -68,12 +68,15 @@ void buildCPUSchedulePipeline(OpPassManager &pm, const CPUOptions &options);
 void buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options);
 void buildCPUVectorPipeline(OpPassManager &pm, const CPUOptions &options);
 
-/// The NVIDIA path in three stages: every op by its definition; kernels on
+/// The NVIDIA path behind the entries, in three stages: every op by its definition; kernels on
 /// buffers in a gpu.module and launches on the host; kernels in the NVVM and
 /// LLVM dialects. The host's code stays as it is.
 void buildNVVMSchedulePipeline(OpPassManager &pm);
 void buildNVVMKernelPipeline(OpPassManager &pm);
 void buildLowerKernelsPipeline(OpPassManager &pm);
+
+/// From there to the LLVM dialect of the host: the kernels run on the CPU.
+void buildEmulatePipeline(OpPassManager &pm);
 
 /// Registers repo-entry-pipeline, repo-reference-pipeline, repo-cpu-pipeline,
 /// repo-nvvm-pipeline and repo-lower-to-llvm.

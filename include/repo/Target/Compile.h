@@ -26,6 +26,9 @@ struct CompileOptions {
   TargetDescription target;
   /// A GPU, such as sm_90a, or empty for a CPU.
   std::string chip;
+  /// Kernels for the chip run on the CPU, by the emulator of the program that
+  /// loads the library.
+  bool emulate = false;
   /// "cpu" or "reference".
   std::string pipeline = "cpu";
   /// Where `EmitKind::mlir` stops: graph, schedule, tile, vector or llvm.

@@ -12,7 +12,7 @@
 // PTX: .visible .entry attention_bf16_kernel0(
 // PTX-NOT: .extern
 // CHIP: error: expected a chip from sm_80 on that LLVM knows, such as sm_80 or sm_90a, got `sm_75`
-// LIBRARY: repo-compile: expected --emit=mlir, llvm, ptx or cubin: this build makes no libraries for a GPU
+// LIBRARY: repo-compile: expected --emit=mlir, llvm, ptx or cubin: this build makes no libraries for a GPU, except by --emulate
 
 // KERNELS-LABEL: func.func @attention_bf16
 // KERNELS: gpu.launch_func @kernels::@attention_bf16_kernel0
