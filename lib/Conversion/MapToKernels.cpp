@@ -20,6 +20,8 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/PatternMatch.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "repo/Conversion/Passes.h"
 
@@ -41,6 +43,36 @@ static bool touchesMemory(Operation *op) {
                    : WalkResult::advance();
       })
       .wasInterrupted();
+}
+
+/// The buffer that a view shows part of.
+static Value getRoot(Value buffer) {
+  while (auto view = buffer.getDefiningOp<ViewLikeOpInterface>())
+    buffer = view.getViewSource();
+  return buffer;
+}
+
+/// Ops in a function's body that compute a number from elements of buffers
+/// nobody writes, in order. Whichever kernel needs the number reads it itself.
+static SetVector<Operation *> findDeviceScalars(func::FuncOp function) {
+  llvm::SmallDenseSet<Value> written;
+  function.walk([&](memref::StoreOp store) {
+    written.insert(getRoot(store.getMemRef()));
+  });
+  SetVector<Operation *> scalars;
+  for (Operation &op : function.getBody().front().without_terminator()) {
+    if (auto load = dyn_cast<memref::LoadOp>(op)) {
+      if (!written.contains(getRoot(load.getMemRef())))
+        scalars.insert(&op);
+      continue;
+    }
+    if (op.getNumRegions() == 0 && isPure(&op) &&
+        llvm::any_of(op.getOperands(), [&](Value operand) {
+          return scalars.contains(operand.getDefiningOp());
+        }))
+      scalars.insert(&op);
+  }
+  return scalars;
 }
 
 namespace {
@@ -101,6 +133,8 @@ private:
   LogicalResult mapBlock(Operation *op);
   LogicalResult share(scf::ParallelOp loop, Value thread);
   LogicalResult check(Operation *op);
+  LogicalResult sinkScalars(const SetVector<Operation *> &scalars);
+  void sinkConstants();
 
   func::FuncOp function;
   IRRewriter rewriter;
@@ -244,19 +278,30 @@ LogicalResult KernelMapper::mapBlock(Operation *op) {
   return success();
 }
 
-LogicalResult KernelMapper::run() {
-  SmallVector<Operation *> work;
-  for (Operation &op : function.getBody().front())
-    if (touchesMemory(&op))
-      work.push_back(&op);
-  for (Operation *op : work) {
-    auto loop = dyn_cast<scf::ParallelOp>(op);
-    if (loop && loop.getNumReductions())
-      return loop.emitError("expected a parallel loop without reductions");
-    if (failed(loop ? mapGrid(loop) : mapBlock(op)))
-      return failure();
+LogicalResult KernelMapper::sinkScalars(const SetVector<Operation *> &scalars) {
+  function.walk([&](gpu::LaunchOp launch) {
+    IRMapping mapping;
+    rewriter.setInsertionPointToStart(&launch.getBody().front());
+    for (Operation *scalar : scalars) {
+      Operation *copy = rewriter.clone(*scalar, mapping);
+      rewriter.replaceUsesWithIf(scalar->getResults(), copy->getResults(),
+                                 [&](OpOperand &use) {
+                                   return launch.getBody().isAncestor(
+                                       use.getOwner()->getParentRegion());
+                                 });
+    }
+  });
+  for (Operation *scalar : llvm::reverse(scalars)) {
+    if (!scalar->use_empty())
+      return scalar->emitError("expected what the host needs not to be read "
+                               "from device memory");
+    rewriter.eraseOp(scalar);
   }
-  // A kernel has its own copy of constant data: the host's is elsewhere.
+  return success();
+}
+
+/// A kernel has its own copy of constant data: the host's is elsewhere.
+void KernelMapper::sinkConstants() {
   SmallVector<memref::GetGlobalOp> globals;
   function.walk([&](memref::GetGlobalOp op) { globals.push_back(op); });
   for (memref::GetGlobalOp global : globals)
@@ -271,6 +316,24 @@ LogicalResult KernelMapper::run() {
       if (copy->use_empty())
         rewriter.eraseOp(copy);
     });
+}
+
+LogicalResult KernelMapper::run() {
+  SetVector<Operation *> scalars = findDeviceScalars(function);
+  SmallVector<Operation *> work;
+  for (Operation &op : function.getBody().front())
+    if (touchesMemory(&op) && !scalars.contains(&op))
+      work.push_back(&op);
+  for (Operation *op : work) {
+    auto loop = dyn_cast<scf::ParallelOp>(op);
+    if (loop && loop.getNumReductions())
+      return loop.emitError("expected a parallel loop without reductions");
+    if (failed(loop ? mapGrid(loop) : mapBlock(op)))
+      return failure();
+  }
+  if (failed(sinkScalars(scalars)))
+    return failure();
+  sinkConstants();
   return success();
 }
 

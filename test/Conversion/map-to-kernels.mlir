@@ -84,6 +84,29 @@ func.func @constant(%y: memref<4xf32>) {
 
 // -----
 
+// A number from a buffer that nobody writes is read by the kernel that needs it.
+
+// CHECK-LABEL: func @scalar
+// CHECK-NEXT: arith.constant
+// CHECK-NOT: memref.load
+// CHECK: gpu.launch
+// CHECK-NEXT: %[[V:.*]] = memref.load
+// CHECK-NEXT: %[[W:.*]] = arith.addf %[[V]], %[[V]]
+// CHECK: memref.store %[[W]]
+func.func @scalar(%x: memref<1xf32>, %y: memref<4xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %v = memref.load %x[%c0] : memref<1xf32>
+  %w = arith.addf %v, %v : f32
+  scf.parallel (%i) = (%c0) to (%c4) step (%c1) {
+    memref.store %w, %y[%i] : memref<4xf32>
+  }
+  return
+}
+
+// -----
+
 func.func @host_reads(%x: memref<?xindex>, %y: memref<?xf32>) -> index {
   %c0 = arith.constant 0 : index
   // expected-error @+1 {{expected what the host needs not to be read from device memory}}

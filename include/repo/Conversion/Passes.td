@@ -148,7 +148,8 @@ def MapToKernels : Pass<"repo-map-to-kernels", "::mlir::ModuleOp"> {
     iteration; nested ones run in order. Other code that reads or writes buffers (a loop
     over batches around a copy) becomes a launch of one block: its threads walk through it
     together and share the parallel loops inside, with a barrier behind each. What
-    computes sizes stays on the host. Constant data is fetched inside the kernel, so that
+    computes sizes stays on the host; a number read from a buffer that nobody writes is
+    read by each kernel that needs it. Constant data is fetched inside the kernel, so that
     outlining puts a copy into the kernels' module.
 
     Before:
