@@ -32,6 +32,7 @@ void repo::buildNVVMKernelPipeline(OpPassManager &pm) {
   buildBufferizePipeline(pm);
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToParallelLoopsPass());
   pm.addNestedPass<func::FuncOp>(createCanonicalizerPass());
+  pm.addPass(createPromoteAccumulators());
   pm.addPass(createMapToKernels());
   pm.addPass(createGpuLaunchSinkIndexComputationsPass());
   pm.addPass(createGpuKernelOutliningPass());

@@ -54,6 +54,8 @@ def edit_header(folder, edit):
     (["x.mlir"], "expected -o"),
     (["x.mlir", "-o", "y", "--frobnicate"], "unknown flag `--frobnicate`"),
     (["x.mlir", "-o", "y", "--emit=elf"], "expected --emit to be mlir, llvm, asm"),
+    (["x.mlir", "-o", "y", "--emit=ptx"], "expected --target=cuda with --chip, --emulate, --emit=ptx or --emit=cubin"),
+    (["x.mlir", "-o", "y", "--emulate"], "expected --target=cuda with --chip, --emulate, --emit=ptx or --emit=cubin"),
     (["x.mlir", "-o", "y", "--target=tpu"], "expected --target to be cpu or cuda, got `tpu`"),
     (["x.mlir", "-o"], "expected a value of --o"),
 ])

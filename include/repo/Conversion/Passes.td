@@ -218,6 +218,41 @@ def EmulateKernels : Pass<"repo-emulate-kernels", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 
+def PromoteAccumulators : Pass<"repo-promote-accumulators", "::mlir::ModuleOp"> {
+  let summary = "keep the element a loop accumulates into in a register";
+  let description = [{
+    A loop that reads and writes the same element in every iteration, and touches its
+    buffer nowhere else, carries it instead. Buffers of different allocations and
+    arguments share no memory.
+
+    Before:
+
+    ```mlir
+    scf.for %k = %c0 to %n step %c1 {
+      %0 = memref.load %x[%k] : memref<?xf32>
+      %1 = memref.load %y[%i] : memref<?xf32>
+      %2 = arith.addf %1, %0 : f32
+      memref.store %2, %y[%i] : memref<?xf32>
+    }
+    ```
+
+    After:
+
+    ```mlir
+    %0 = memref.load %y[%i] : memref<?xf32>
+    %1 = scf.for %k = %c0 to %n step %c1 iter_args(%sum = %0) -> (f32) {
+      %2 = memref.load %x[%k] : memref<?xf32>
+      %3 = arith.addf %sum, %2 : f32
+      scf.yield %3 : f32
+    }
+    memref.store %1, %y[%i] : memref<?xf32>
+    ```
+  }];
+  let statistics = [Statistic<"numAccumulators", "num-accumulators",
+                              "Number of elements carried by loops">];
+  let dependentDialects = ["::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
 def ApproximateMath : Pass<"repo-approximate-math"> {
   let summary = "exponentials, logarithms and tanh of f32 as arithmetic";
   let description = [{
