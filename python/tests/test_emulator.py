@@ -72,6 +72,30 @@ def test_assign_positions(emulated, dtype):
     assert np.abs(z - wanted).max() <= 4e-6 * np.abs(wanted).max()
 
 
+POSITIONS = """
+func.func @f(%h: tensor<?x?x64xbf16>, %w: tensor<3x64xbf16>, %at: tensor<?xi32>) -> tensor<?x3x?xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %b = tensor.dim %h, %c0 : tensor<?x?x64xbf16>
+  %n = tensor.dim %h, %c1 : tensor<?x?x64xbf16>
+  %z = repo.linear_positions %h heads(%w) : (tensor<?x?x64xbf16>, tensor<3x64xbf16>) -> tensor<?x3x?xf32>
+  %i = repo.index_positions sizes(%b, %n) offset(%at) : (index, index, tensor<?xi32>) -> tensor<?x1x?xf32>
+  %r = repo.blend_positions %z, %i {weight = 0.25 : f64} : (tensor<?x3x?xf32>, tensor<?x1x?xf32>) -> tensor<?x3x?xf32>
+  return %r : tensor<?x3x?xf32>
+}
+"""
+
+
+def test_linear_and_blended_positions(folder):
+    rng = np.random.default_rng(7)
+    h, w = (rng.standard_normal(s).astype(ml_dtypes.bfloat16) for s in ((2, 21, 64), (3, 64)))
+    at = np.array([4, 100], np.int32)
+    linear = np.einsum("bnd,hd->bhn", h.astype(np.float64), w.astype(np.float64))
+    wanted = 0.75 * linear + 0.25 * (at[:, None, None] + np.arange(21))
+    z = emulated_entry(POSITIONS, folder)(h, w, at)
+    assert np.abs(z - wanted).max() <= 2e-6 * np.abs(wanted).max()
+
+
 APPEND = """
 func.func @f(%k: tensor<?x2x?x16xbf16>, %v: tensor<?x2x?x12xbf16>, %z: tensor<?x2x?xf32>, %at: tensor<?xi32>,
     %kc: tensor<?x2x?x16xbf16> {repo.inout = 0 : index}, %vc: tensor<?x2x?x12xbf16> {repo.inout = 1 : index})
