@@ -4,9 +4,10 @@
 
 find_program(REPO_CCACHE ccache)
 if(REPO_CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER "${REPO_CCACHE}")
+  set(CMAKE_C_COMPILER_LAUNCHER
+      "${CMAKE_COMMAND};-E;env;CCACHE_BASEDIR=${PROJECT_SOURCE_DIR};${REPO_CCACHE}")
   set(CMAKE_CXX_COMPILER_LAUNCHER
-      "${CMAKE_COMMAND};-E;env;CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime;${REPO_CCACHE}")
+      "${CMAKE_COMMAND};-E;env;CCACHE_BASEDIR=${PROJECT_SOURCE_DIR};CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime;${REPO_CCACHE}")
 endif()
 
 # The headers nearly every MLIR file needs take 20 s to parse; they are parsed
