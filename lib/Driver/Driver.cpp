@@ -109,6 +109,8 @@ static LogicalResult compileText(MLIRContext &context,
   if (failed(target))
     return messages.fail(error);
   options.target = *target;
+  if (request.emulateMatrixUnit)
+    options.target.emulateMatrixUnit();
   options.emit = llvm::StringSwitch<EmitKind>(request.emit)
                      .Case("mlir", EmitKind::mlir)
                      .Case("llvm", EmitKind::llvm)

@@ -8,6 +8,7 @@
 
 #include "repo/Target/Compile.h"
 #include "CodeGen.h"
+#include "EmulateTiles.h"
 #include "HalfConversions.h"
 #include "Link.h"
 #include "NVPTX.h"
@@ -251,6 +252,9 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
     return failure();
   code->setTargetTriple(machine->getTargetTriple());
   code->setDataLayout(machine->createDataLayout());
+  std::string error;
+  if (options.target.matrixUnitIsEmulated && failed(emulateTiles(*code, error)))
+    return module.emitError() << error;
   setAttributes(*code, options);
   optimize(*code, *machine, options);
   if (options.emit == EmitKind::llvm) {
@@ -271,7 +275,6 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
     result.output = std::move(object);
     return success();
   }
-  std::string error;
   if (failed(linkSharedLibrary(object, result.output, error)))
     return module.emitError() << error;
   return success();

@@ -41,7 +41,13 @@ int64_t TargetDescription::getVectorRegisters() const {
 }
 
 bool TargetDescription::hasMatrixUnit() const {
-  return has("amx-tile") && has("amx-bf16");
+  return matrixUnitIsEmulated || (has("amx-tile") && has("amx-bf16"));
+}
+
+void TargetDescription::emulateMatrixUnit() {
+  matrixUnitIsEmulated = true;
+  llvm::erase_if(features,
+                 [](StringRef feature) { return feature.starts_with("amx"); });
 }
 
 std::string TargetDescription::getFeatureString() const {

@@ -36,6 +36,12 @@ public:
   void add(const char *name, bool &value, const char *help) {
     flags.push_back({name, nullptr, &value, help, {}});
   }
+  /// A flag that stands for `bare` where it has no value behind a `=`.
+  void addOptional(const char *name, std::string &value, std::string bare,
+                   const char *help, std::vector<std::string> choices) {
+    flags.push_back({name, &value, nullptr, help, std::move(choices),
+                     std::move(bare)});
+  }
 
   /// Parses the command line. Returns -1 to go on, else the exit status: 0
   /// after
@@ -70,7 +76,9 @@ public:
         *flag->boolean = value != "false";
         continue;
       }
-      if (!hasValue) {
+      if (!hasValue && !flag->bare.empty()) {
+        value = flag->bare;
+      } else if (!hasValue) {
         if (i + 1 == argc)
           return fail("expected a value of --" + name);
         value = argv[++i];
@@ -100,6 +108,7 @@ private:
     bool *boolean;
     std::string help;
     std::vector<std::string> choices;
+    std::string bare = {};
   };
 
   static std::string join(const std::vector<std::string> &choices) {
@@ -117,7 +126,10 @@ private:
     for (const Flag &flag : flags) {
       std::string name =
           (flag.name.size() == 1 ? "-" : "--") + flag.name +
-          (flag.text ? flag.name.size() == 1 ? " VALUE" : "=VALUE" : "");
+          (!flag.text               ? ""
+           : !flag.bare.empty()     ? "[=VALUE]"
+           : flag.name.size() == 1 ? " VALUE"
+                                    : "=VALUE");
       std::printf("  %-22s %s\n", name.c_str(), flag.help.c_str());
     }
   }

@@ -20,7 +20,8 @@ using namespace mlir::repo;
 
 int main(int argc, char **argv) {
   DriverRequest request;
-  std::string target = "cpu", chip, stopAfter, emit, model, dtype, skip;
+  std::string target = "cpu", chip, stopAfter, emit, model, dtype, skip,
+              emulate;
   repo_tools::Flags flags("repo-compile",
                           "usage: repo-compile FILE.mlir -o OUT [flags]\n"
                           "       repo-compile --model=DIR -o OUTDIR [flags]\n"
@@ -37,8 +38,10 @@ int main(int argc, char **argv) {
   flags.add("features", request.features,
             "changes of the CPU's features, such as +amx-bf16");
   flags.add("chip", chip, "GPU architecture: sm_80 (default) or a later one, such as sm_90a");
-  flags.add("emulate", request.options.emulate,
-            "make a library that runs the kernels on the CPU, in repo-run");
+  flags.addOptional("emulate", emulate, "kernels",
+                    "make a library that runs the kernels of a GPU on the CPU, "
+                    "in repo-run; amx: tile instructions as calls, on any CPU",
+                    {"kernels", "amx"});
   flags.add("emit", emit, "mlir, llvm, asm, obj, so (default), ptx or cubin",
             {"mlir", "llvm", "asm", "obj", "so", "ptx", "cubin"});
   flags.add("stop-after", stopAfter,
@@ -74,6 +77,10 @@ int main(int argc, char **argv) {
   auto fail = [](llvm::StringRef line) {
     llvm::errs() << "repo-compile: " << line << "\n";
   };
+  request.options.emulate = emulate == "kernels";
+  request.emulateMatrixUnit = emulate == "amx";
+  if (request.emulateMatrixUnit && target != "cpu")
+    return flags.fail("expected --target=cpu with --emulate=amx");
   bool device = emit == "ptx" || emit == "cubin";
   if (target == "cpu" &&
       (device || !chip.empty() || request.options.emulate))

@@ -30,6 +30,8 @@ struct DriverRequest {
   /// mlir, llvm, asm, obj or so; for a chip mlir, llvm, ptx or cubin.
   std::string emit = "so";
   bool report = false;
+  /// Code for the matrix unit, whose instructions become calls.
+  bool emulateMatrixUnit = false;
   /// pipeline, stopAfter, saveTemps and sanitize; the rest follows from the
   /// above.
   CompileOptions options;

@@ -29,14 +29,19 @@ struct TargetDescription {
   /// Bytes of a first- and second-level data cache of a core.
   int64_t l1Bytes = 32 << 10;
   int64_t l2Bytes = 1 << 20;
+  /// Tile instructions are replaced by calls.
+  bool matrixUnitIsEmulated = false;
 
   bool has(StringRef feature) const;
   /// f32 lanes of a vector: 16, 8 or 4.
   int64_t getVectorLanes() const;
   /// Vector registers: 32 or 16.
   int64_t getVectorRegisters() const;
-  /// Whether there are bf16 tiles (AMX).
+  /// Whether there are bf16 tiles (AMX), or they are emulated.
   bool hasMatrixUnit() const;
+  /// From now on there are tiles, by calls: the features need not have them,
+  /// and those that do are dropped.
+  void emulateMatrixUnit();
   /// "+avx2,+fma,...", as LLVM takes them.
   std::string getFeatureString() const;
   /// "avx2 fma ...", as a manifest names them.
