@@ -62,3 +62,13 @@ func.func private @result_attribute() -> (tensor<4xf32> {repo.constant})
 
 // expected-error @+1 {{expected `key_block` to be positive, got 0}}
 func.func private @strategy_key_block() attributes {test.s = #repo.attention_strategy<query_block = 16, key_block = 0, edge_block = 8>}
+
+// -----
+
+// expected-error @+1 {{expected `query_block` of unit amx to be a multiple of 32, got 48}}
+func.func private @strategy_amx_queries() attributes {test.s = #repo.attention_strategy<query_block = 48, key_block = 64, edge_block = 64, unit = amx>}
+
+// -----
+
+// expected-error @+1 {{expected `key_block` of unit amx to be 32, 64, 128 or 256, got 96}}
+func.func private @strategy_amx_keys() attributes {test.s = #repo.attention_strategy<query_block = 64, key_block = 96, edge_block = 64, unit = amx>}

@@ -267,6 +267,14 @@ AffineMap OnlineAttentionOp::getAccumulatorMap() {
   return getOnlineLayout(*this, 3, {N, E});
 }
 
+AffineMap OnlineAttentionOp::getPanelMap(MLIRContext *context, unsigned column,
+                                         unsigned product) {
+  AffineExpr c = getAffineDimExpr(column, context),
+             p = getAffineDimExpr(product, context);
+  return AffineMap::get(4, 0, {c.floorDiv(16), p.floorDiv(2), c % 16, p % 2},
+                        context);
+}
+
 std::pair<int64_t, int64_t> OnlineAttentionOp::getBandBounds() {
   if (!getBand())
     return {-1, -1};
@@ -294,12 +302,52 @@ ArrayAttr OnlineAttentionOp::getIndexingMaps() {
   return maps.finish();
 }
 
+/// The numbers of columns and products of an operand in panels, as the two
+/// dimensions that the others agree with.
+static LogicalResult verifyPanels(OnlineAttentionOp op, Value value,
+                                  StringRef name, int64_t columns,
+                                  int64_t products) {
+  ArrayRef<int64_t> shape = cast<ShapedType>(value.getType()).getShape();
+  if (shape.size() != 4 || shape[2] != 16 || shape[3] != 2)
+    return op.emitOpError("expected the panels of `")
+           << name << "` to be of 16 by 2 elements";
+  auto agree = [](int64_t panels, int64_t size, int64_t factor) {
+    return ShapedType::isDynamic(panels) || ShapedType::isDynamic(size) ||
+           panels * factor == size;
+  };
+  if (agree(shape[0], columns, 16) && agree(shape[1], products, 2))
+    return success();
+  return op.emitOpError("expected the panels of `")
+         << name << "` to hold " << columns << " columns of " << products
+         << " products, got " << shape[0] * 16 << " of " << shape[1] * 2;
+}
+
+static LogicalResult verifyPanels(OnlineAttentionOp op) {
+  enum { N, M, D, E };
+  int64_t channels = getSizeIn(op.getAccumulator(), op.getAccumulatorMap(), E);
+  int64_t headSize = getSizeIn(op.getQuery(), op.getQueryMap(), D);
+  int64_t keys = ShapedType::kDynamic;
+  if (!op.hasKeyPanels())
+    keys = getSizeIn(op.getKey(), op.getKeyMap(), M);
+  else if (failed(verifyPanels(op, op.getKey(), "key", keys, headSize)))
+    return failure();
+  else if (int64_t panels = getStaticDim(op.getKey(), 0);
+           !ShapedType::isDynamic(panels))
+    keys = panels * 16;
+  if (op.hasValuePanels())
+    return verifyPanels(op, op.getValue(), "value", channels, keys);
+  return success();
+}
+
 LogicalResult OnlineAttentionOp::verify() {
-  if (failed(verifyLayouts(*this, 4,
-                           {{"query", {N, D}},
-                            {"key", {M, D}},
-                            {"value", {M, E}},
-                            {"accumulator", {N, E}}})))
+  std::pair<StringRef, SmallVector<unsigned>> layouts[] = {
+      {"query", {N, D}},
+      {"key", {M, D}},
+      {"value", {M, E}},
+      {"accumulator", {N, E}}};
+  AffineMap panels[] = {AffineMap(), getKeyPanelMap(getContext()),
+                        getValuePanelMap(getContext()), AffineMap()};
+  if (failed(verifyLayouts(*this, 4, layouts, panels)))
     return failure();
   if (getBand() && !getOffset())
     return emitOpError("expected `offset` beside `band`");
@@ -320,7 +368,7 @@ LogicalResult OnlineAttentionOp::verify() {
     if (operand)
       names.push_back(name);
   names.append({"accumulator", "maximum", "sum"});
-  if (failed(verifyDims(*this, names)))
+  if (failed(verifyDims(*this, names)) || failed(verifyPanels(*this)))
     return failure();
   return verifyDestinations(*this);
 }

@@ -302,21 +302,25 @@ inline LogicalResult verifyLayout(Operation *op, AffineMap map, StringRef name,
          << numDims << ", got " << AffineMapAttr::get(map);
 }
 
-/// The layouts are over the first `numDims` iteration dimensions.
+/// The layouts are over the first `numDims` iteration dimensions. Layout i may
+/// also be `others[i]`.
 template <typename OpTy>
 LogicalResult
 verifyLayouts(OpTy op, unsigned numDims,
-              ArrayRef<std::pair<StringRef, SmallVector<unsigned>>> expected) {
+              ArrayRef<std::pair<StringRef, SmallVector<unsigned>>> expected,
+              ArrayRef<AffineMap> others = {}) {
   if (!op.getLayouts())
     return success();
   if (op.getLayouts()->size() != expected.size())
     return op.emitOpError("expected ")
            << expected.size() << " layouts, got " << op.getLayouts()->size();
-  for (auto [index, entry] : llvm::enumerate(expected))
-    if (failed(verifyLayout(
-            op, cast<AffineMapAttr>((*op.getLayouts())[index]).getValue(),
-            entry.first, numDims, entry.second)))
+  for (auto [index, entry] : llvm::enumerate(expected)) {
+    AffineMap map = cast<AffineMapAttr>((*op.getLayouts())[index]).getValue();
+    if (index < others.size() && map == others[index])
+      continue;
+    if (failed(verifyLayout(op, map, entry.first, numDims, entry.second)))
       return failure();
+  }
   return success();
 }
 

@@ -214,7 +214,7 @@ LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 LogicalResult
 AttentionStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                               int64_t queryBlock, int64_t keyBlock,
-                              int64_t edgeBlock) {
+                              int64_t edgeBlock, Unit unit) {
   std::pair<StringRef, int64_t> sizes[] = {{"query_block", queryBlock},
                                            {"key_block", keyBlock},
                                            {"edge_block", edgeBlock}};
@@ -222,5 +222,18 @@ AttentionStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     if (size <= 0)
       return emitError() << "expected `" << name << "` to be positive, got "
                          << size;
+  if (unit != Unit::amx)
+    return success();
+  for (auto [name, size] : sizes) {
+    bool isKeys = name != "query_block";
+    if (size % 32 != 0)
+      return emitError() << "expected `" << name
+                         << "` of unit amx to be a multiple of 32, got "
+                         << size;
+    if (isKeys && (size > 256 || !llvm::isPowerOf2_64(size)))
+      return emitError() << "expected `" << name
+                         << "` of unit amx to be 32, 64, 128 or 256, got "
+                         << size;
+  }
   return success();
 }

@@ -61,11 +61,12 @@ static void dropAttributes(Operation *op) {
 namespace {
 /// Decomposes the blocks of online attention that vectors do not take.
 struct DecomposeOtherBlocks : OpRewritePattern<OnlineAttentionOp> {
-  DecomposeOtherBlocks(MLIRContext *context, int64_t lanes)
-      : OpRewritePattern(context, /*benefit=*/2), lanes(lanes) {}
+  using Predicate = std::function<bool(OnlineAttentionOp)>;
+  DecomposeOtherBlocks(MLIRContext *context, Predicate keep)
+      : OpRewritePattern(context, /*benefit=*/2), keep(std::move(keep)) {}
   LogicalResult matchAndRewrite(OnlineAttentionOp op,
                                 PatternRewriter &rewriter) const override {
-    if (isVectorBlock(op, lanes))
+    if (keep(op))
       return failure();
     FailureOr<SmallVector<Value>> values =
         decomposeOnlineAttention(rewriter, op);
@@ -74,7 +75,7 @@ struct DecomposeOtherBlocks : OpRewritePattern<OnlineAttentionOp> {
     rewriter.replaceOp(op, *values);
     return success();
   }
-  int64_t lanes;
+  Predicate keep;
 };
 
 struct Decompose : repo::impl::DecomposeBase<Decompose> {
@@ -88,14 +89,18 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
       });
       return ops;
     };
+    auto keeps = [lanes = int64_t(keepBlocks),
+                  tiles = bool(keepTileBlocks)](OnlineAttentionOp op) {
+      return (lanes && isVectorBlock(op, lanes)) || (tiles && isTileBlock(op));
+    };
     int64_t before = count();
     RewritePatternSet patterns(&getContext());
-    if (keepBlocks) {
+    if (keepBlocks || keepTileBlocks) {
       populateDecomposePositionsPatterns(patterns);
       populateDecomposeRotatePatterns(patterns);
       populateDecomposeAttentionPatterns(patterns);
       populateDecomposeCachePatterns(patterns);
-      patterns.add<DecomposeOtherBlocks>(&getContext(), keepBlocks);
+      patterns.add<DecomposeOtherBlocks>(&getContext(), keeps);
     } else {
       populateDecomposePatterns(patterns);
     }
@@ -107,7 +112,7 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
       if (!isa_and_nonnull<RepoDialect>(op->getDialect()))
         return WalkResult::advance();
       auto block = dyn_cast<OnlineAttentionOp>(op);
-      if (block && keepBlocks && isVectorBlock(block, keepBlocks))
+      if (block && keeps(block))
         return WalkResult::advance();
       op->emitOpError("expected tensors, got buffers: decompose before "
                       "bufferization");

@@ -15,6 +15,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "DecomposePattern.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -210,10 +211,78 @@ SmallVector<Value> OnlineAttentionDecomposer::run() {
   return {acc.value, next.value, sum.value};
 }
 
+/// What lies in panels, as a matrix [products, columns] or [columns, products].
+static Value unpack(OpBuilder &builder, Location loc, Value panels,
+                    bool columnsFirst) {
+  auto type = cast<RankedTensorType>(panels.getType());
+  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(builder, loc, panels);
+  AffineExpr c = builder.getAffineDimExpr(columnsFirst ? 0 : 1),
+             p = builder.getAffineDimExpr(columnsFirst ? 1 : 0);
+  AffineExpr s = builder.getAffineSymbolExpr(0);
+  OpFoldResult columns =
+      affine::makeComposedFoldedAffineApply(builder, loc, s * 16, {sizes[0]});
+  OpFoldResult products =
+      affine::makeComposedFoldedAffineApply(builder, loc, s * 2, {sizes[1]});
+  Value empty = tensor::EmptyOp::create(
+      builder, loc,
+      columnsFirst ? ArrayRef{columns, products} : ArrayRef{products, columns},
+      type.getElementType());
+  SmallVector<utils::IteratorType> parallel(2, utils::IteratorType::parallel);
+  // A map with floordiv is no map of a structured op: gather.
+  return linalg::GenericOp::create(
+             builder, loc, empty.getType(), ValueRange(), empty,
+             builder.getMultiDimIdentityMap(2), parallel,
+             [&](OpBuilder &nested, Location loc, ValueRange) {
+               Value loops[] = {linalg::IndexOp::create(nested, loc, 0),
+                                linalg::IndexOp::create(nested, loc, 1)};
+               SmallVector<Value> indices;
+               for (AffineExpr expr :
+                    {c.floorDiv(16), p.floorDiv(2), c % 16, p % 2})
+                 indices.push_back(affine::AffineApplyOp::create(
+                     nested, loc, AffineMap::get(2, 0, expr), loops));
+               Value element =
+                   tensor::ExtractOp::create(nested, loc, panels, indices);
+               linalg::YieldOp::create(nested, loc, element);
+             })
+      .getResult(0);
+}
+
+/// A copy of `op` whose keys and values do not lie in panels.
+static OnlineAttentionOp unpackOperands(OpBuilder &builder,
+                                        OnlineAttentionOp op) {
+  enum { N, M, D, E };
+  auto clone = cast<OnlineAttentionOp>(builder.clone(*op));
+  builder.setInsertionPoint(clone);
+  auto map = [&](unsigned row, unsigned column) {
+    return AffineMap::getMultiDimMapWithTargets(4, {row, column},
+                                                op.getContext());
+  };
+  AffineMap key = op.getKeyMap(), value = op.getValueMap();
+  if (op.hasKeyPanels()) {
+    clone.getKeyMutable().assign(
+        unpack(builder, op.getLoc(), op.getKey(), /*columnsFirst=*/true));
+    key = map(M, D);
+  }
+  if (op.hasValuePanels()) {
+    clone.getValueMutable().assign(
+        unpack(builder, op.getLoc(), op.getValue(), /*columnsFirst=*/false));
+    value = map(M, E);
+  }
+  clone.setLayoutsAttr(builder.getAffineMapArrayAttr(
+      {op.getQueryMap(), key, value, op.getAccumulatorMap()}));
+  return clone;
+}
+
 FailureOr<SmallVector<Value>>
 mlir::repo::decomposeOnlineAttention(OpBuilder &builder, OnlineAttentionOp op) {
   if (op->getNumResults() == 0)
     return failure();
+  if (op.hasKeyPanels() || op.hasValuePanels()) {
+    OnlineAttentionOp plain = unpackOperands(builder, op);
+    SmallVector<Value> values = OnlineAttentionDecomposer(builder, plain).run();
+    plain.erase();
+    return values;
+  }
   return OnlineAttentionDecomposer(builder, op).run();
 }
 

@@ -50,7 +50,8 @@ static AttentionStrategyAttr select(AttentionOp op, int64_t lanes,
     keyBlock = std::min<int64_t>(
         keyBlock, std::max<int64_t>(llvm::alignTo(keys, keyTile), keyTile));
   return AttentionStrategyAttr::get(op.getContext(), queryBlock, keyBlock,
-                                    std::min(keyBlock, largestEdgeBlock));
+                                    std::min(keyBlock, largestEdgeBlock),
+                                    Unit::vector);
 }
 
 namespace {

@@ -130,6 +130,15 @@ def Repo_RopeAttr : AttrDef<Repo_Dialect, "Rope"> {
 // Strategies
 //===----------------------------------------------------------------------===//
 
+def Repo_Unit : I32EnumAttr<"Unit", "what multiplies", [
+    I32EnumAttrCase<"vector", 0>, I32EnumAttrCase<"amx", 1>]> {
+  let cppNamespace = "::mlir::repo";
+  let genSpecializedAttr = 0;
+}
+def Repo_UnitParam : EnumParameter<Repo_Unit> {
+  let defaultValue = "::mlir::repo::Unit::vector";
+}
+
 def Repo_AttentionStrategyAttr : AttrDef<Repo_Dialect, "AttentionStrategy"> {
   let mnemonic = "attention_strategy";
   let summary = "the sizes of the blocks attention is computed in";
@@ -139,10 +148,14 @@ def Repo_AttentionStrategyAttr : AttrDef<Repo_Dialect, "AttentionStrategy"> {
     the lengths or the end of the keys cut a block, and before it. Any sizes are right; those that
     `repo-select-strategy` chooses from the target are meant to be fast.
 
+    `unit` says what multiplies: `vector` (the default), or `amx`, the matrix unit, for
+    which queries, keys, values and weights are rounded to bf16. Its blocks are multiples
+    of 32 queries and 32 keys, at most 256 keys.
+
     Example: `#repo.attention_strategy<query_block = 48, key_block = 256, edge_block = 64>`
   }];
   let parameters = (ins "int64_t":$query_block, "int64_t":$key_block,
-                        "int64_t":$edge_block);
+                        "int64_t":$edge_block, Repo_UnitParam:$unit);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

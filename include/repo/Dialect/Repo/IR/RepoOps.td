@@ -439,6 +439,11 @@ def Repo_OnlineAttentionOp : Repo_DestinationOp<"online_attention"> {
 
     `layouts` names the dimensions of query, key, value and accumulator in the domain
     `(n, m, d, e)`, by default `[N, D]`, `[M, D]`, `[M, E]`, `[N, E]`; max and sum are `[N]`.
+    Key and value may lie in panels of 16 columns with pairs of products side by side,
+    the form in which a matrix unit takes the right factor of a product: key as
+    `[M / 16, D / 2, 16, 2]`, value as `[E / 16, M / 2, 16, 2]`, whose layouts are
+    `(m floordiv 16, d floordiv 2, m mod 16, d mod 2)` and
+    `(e floordiv 16, m floordiv 2, e mod 16, m mod 2)`.
 
     Constraints:
     - (C1) dimensions named alike agree in all operands.
@@ -446,7 +451,8 @@ def Repo_OnlineAttentionOp : Repo_DestinationOp<"online_attention"> {
     - (C3) a band needs an offset, and is `[left, right]`, both at least -1.
     - (C4) softcap is finite and positive, scale finite.
     - (C5) on tensors there are three results, of the types of the three destinations.
-    - (C6) `layouts` holds permutations of (n, d), (m, d), (m, e) and (n, e).
+    - (C6) `layouts` holds permutations of (n, d), (m, d), (m, e) and (n, e), or panels of
+      key or value.
 
     Example:
 
@@ -488,6 +494,12 @@ def Repo_OnlineAttentionOp : Repo_DestinationOp<"online_attention"> {
     AffineMap getKeyMap();
     AffineMap getValueMap();
     AffineMap getAccumulatorMap();
+    /// The layout in panels of the right factor of a product.
+    static AffineMap getPanelMap(MLIRContext *context, unsigned column, unsigned product);
+    static AffineMap getKeyPanelMap(MLIRContext *context) { return getPanelMap(context, M, D); }
+    static AffineMap getValuePanelMap(MLIRContext *context) { return getPanelMap(context, E, M); }
+    bool hasKeyPanels() { return getKeyMap() == getKeyPanelMap(getContext()); }
+    bool hasValuePanels() { return getValueMap() == getValuePanelMap(getContext()); }
     /// The bounds of the band of visible keys, -1: unbounded.
     std::pair<int64_t, int64_t> getBandBounds();
     FloatType getComputeType();

@@ -48,7 +48,9 @@ def Decompose : Pass<"repo-decompose", "::mlir::ModuleOp"> {
            "that come later">,
     Option<"keepBlocks", "keep-online-attention-lanes", "int64_t", /*default=*/"0",
            "Keep the blocks of online attention that repo-lower-online-attention "
-           "takes for vectors of so many lanes (0: none)">
+           "takes for vectors of so many lanes (0: none)">,
+    Option<"keepTileBlocks", "keep-tile-blocks", "bool", /*default=*/"false",
+           "Keep the blocks that repo-lower-online-attention-amx takes">
   ];
   let statistics = [
     Statistic<"numDecomposed", "num-ops-decomposed", "Number of ops decomposed">
@@ -222,6 +224,48 @@ def LowerOnlineAttention : Pass<"repo-lower-online-attention", "::mlir::ModuleOp
   }];
   let options = [Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
+def LowerOnlineAttentionAMX : Pass<"repo-lower-online-attention-amx", "::mlir::ModuleOp"> {
+  let summary = "blocks of online attention in bf16 panels to the matrix unit";
+  let description = [{
+    Lowers `repo.online_attention` on buffers of static size whose queries are rows of
+    bf16 and whose keys and values lie in panels to tiles of AMX. 32 queries are a group: its
+    scores are products of tiles of queries by panels of keys, stored as tiles; its softmax
+    goes along the rows, 16 keys a vector, with the true running maximum, and leaves the weights as bf16 in place
+    of the scores; tiles of weights times panels of values add to the accumulator.
+    While the softmax of a group runs on the vector units, the matrix unit computes the scores of the next
+    group: the code of both is interleaved.
+
+    Before:
+
+    ```mlir
+    repo.online_attention %q, %k, %v into %acc, %max, %sum {layouts = [...], scale = ...}
+      : (memref<128x128xbf16>, memref<8x64x16x2xbf16>, memref<8x64x16x2xbf16>, memref<128x128xf32>, ...)
+    ```
+
+    After (shortened):
+
+    ```mlir
+    scf.for %part = %c0 to %c4 step %c1 {
+      %s = vector.load %panel[...] : memref<8x2x16x16xf32>, vector<16xf32>
+      %p = llvm.call_intrinsic "llvm.x86.avx512.mask.scalef.ps.512"(...)
+      ...
+      %k = amx.tile_load %keys[...] : ... into !amx.tile<16x32xbf16>
+      %t = amx.tile_mulf %q, %k, %t0 : !amx.tile<16x32xbf16>, !amx.tile<16x32xbf16>, !amx.tile<16x16xf32>
+      ...
+    ```
+  }];
+  let options = [
+    Option<"avx512", "avx512", "bool", "true",
+           "exponentials by vreduceps and vscalefps, not by arithmetic alone">,
+    Option<"avx512bf16", "avx512bf16", "bool", "true",
+           "round to bf16 by vcvtne2ps2bf16, not by arithmetic alone">];
+  let statistics = [Statistic<"numLowered", "num-lowered", "Number of blocks lowered">];
+  let dependentDialects = ["::mlir::amx::AMXDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect"];
 }

@@ -63,6 +63,11 @@ void populateDecomposePatterns(RewritePatternSet &patterns);
 /// row-major.
 bool isVectorBlock(OnlineAttentionOp op, int64_t lanes);
 
+/// Whether repo-lower-online-attention-amx takes this block: queries in rows,
+/// keys and values in panels, bf16; a multiple of 32 queries and channels, 32 to
+/// 256 keys.
+bool isTileBlock(OnlineAttentionOp op);
+
 } // namespace repo
 } // namespace mlir
 
