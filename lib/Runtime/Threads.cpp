@@ -13,20 +13,21 @@
 #include <pthreadpool.h>
 #include <sched.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define REPO_RT_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define REPO_RT_TSAN 1
-#endif
-#endif
-#ifdef REPO_RT_TSAN
-extern "C" void __tsan_acquire(void *);
-extern "C" void __tsan_release(void *);
-#else
-static void __tsan_acquire(void *) {}
-static void __tsan_release(void *) {}
-#endif
+// The pool is not instrumented: where a program runs under ThreadSanitizer, it
+// is told of the hand-over. The names resolve then, whatever this library was
+// built with.
+extern "C" __attribute__((weak)) void __tsan_acquire(void *);
+extern "C" __attribute__((weak)) void __tsan_release(void *);
+
+static void acquire(void *address) {
+  if (__tsan_acquire)
+    __tsan_acquire(address);
+}
+
+static void release(void *address) {
+  if (__tsan_release)
+    __tsan_release(address);
+}
 
 /// The CPUs that the control group's quota pays for, 0 without one.
 static int32_t quotaThreads() {
@@ -78,9 +79,9 @@ struct Loop {
 
 static void runTask(void *pointer, size_t index) {
   auto *loop = static_cast<Loop *>(pointer);
-  __tsan_acquire(loop);
+  acquire(loop);
   loop->task(loop->context, static_cast<int64_t>(index), loop->arguments);
-  __tsan_release(loop);
+  release(loop);
 }
 
 void repo_rt::parallelFor(repo_rt_context *context, int64_t n,
@@ -99,9 +100,9 @@ void repo_rt::parallelFor(repo_rt_context *context, int64_t n,
   if (!context->pool)
     context->pool = pthreadpool_create(context->threads);
   Loop loop = {context, task, arguments};
-  __tsan_release(&loop);
+  release(&loop);
   // A null pool (no threads to be had) runs the loop on this thread.
   pthreadpool_parallelize_1d(context->pool, runTask, &loop, n,
                              /*flags=*/0);
-  __tsan_acquire(&loop);
+  acquire(&loop);
 }
