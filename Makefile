@@ -34,7 +34,7 @@ unit: build
 	@cmake --build --preset dev --target check-repo-unit
 
 pytest: build python
-	@PYTHONPATH=python $(PYTHON) -m pytest -q -m "not frameworks" python/tests
+	@PYTHONPATH=python $(PYTHON) -m pytest -q -n $$(nproc) --dist loadgroup -m "not frameworks" python/tests
 
 test: lit unit pytest
 

@@ -1,9 +1,12 @@
 """What every test file needs: where the build, the tools and the goldens are."""
 
+import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -12,11 +15,14 @@ BUILD = pathlib.Path(os.environ.get("REPO_BUILD_DIR", ROOT / "build"))
 GOLDEN = ROOT / "test" / "golden"
 # Kernels of the tests stay out of the user's cache; they are keyed by the compiler's own file.
 os.environ.setdefault("REPO_CACHE_DIR", str(BUILD / "python-cache"))
+# Tests run side by side, one thread each; those about threads ask for more.
+os.environ.setdefault("REPO_NUM_THREADS", "1")
 MODELS = sorted(p.name for p in GOLDEN.iterdir() if p.is_dir())
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "frameworks: needs PyTorch (make test-frameworks)")
+    config.addinivalue_line("markers", "xdist_group: tests that run in one process, with pytest-xdist")
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +35,30 @@ def run():
         return done.returncode, done.stdout, done.stderr
 
     return call
+
+
+@pytest.fixture(scope="session")
+def golden_model(run):
+    """The folder of a golden model that repo-compile has compiled: once, for all tests and the processes they run in."""
+
+    def compiled(name):
+        key = hashlib.sha256((BUILD / "bin" / "repo-compile").read_bytes()).hexdigest()[:16]
+        home = pathlib.Path(os.environ["REPO_CACHE_DIR"]) / "models" / key
+        if not (home / name).exists():
+            home.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=home) as work:
+                status, _, error = run("repo-compile", f"--model={GOLDEN / name}", "-o", f"{work}/model")
+                assert status == 0, error
+                try:
+                    os.rename(f"{work}/model", home / name)
+                except OSError:  # another process was faster
+                    assert (home / name).exists()
+            for old in home.parent.iterdir():  # of compilers that are no more
+                if old != home:
+                    shutil.rmtree(old, ignore_errors=True)
+        return home / name
+
+    return compiled
 
 
 def expectations(model):

@@ -173,9 +173,8 @@ def test_weights(run, checkpoint, tmp_path):
     attempt("model.safetensors", "bytes")
 
 
-def test_tokens_and_folders(run, checkpoint, tmp_path):
-    out = tmp_path / "out"
-    assert run("repo-compile", f"--model={checkpoint}", "-o", out)[0] == 0
+def test_tokens_and_folders(run, golden_model, checkpoint, tmp_path):
+    out = golden_model(MODEL.name)
     fails(run("repo-run", f"--model={out}", f"--weights={checkpoint}", "--tokens=1,64", "--generate=1"),
           1, "token 1: expected 0 to 63, got 64")
     fails(run("repo-run", f"--model={out}", f"--weights={GOLDEN / 'tiny-nope'}", "--tokens=1",

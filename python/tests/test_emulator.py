@@ -19,6 +19,8 @@ import reference
 import repo_mlir as repo
 import test_random
 
+pytestmark = pytest.mark.xdist_group("emulator")  # one process: they share compiled kernels
+
 # Libraries of emulated kernels find the emulator among what is loaded for all.
 ctypes.CDLL(str(conftest.BUILD / "lib" / "librepo_emulator.so"), mode=ctypes.RTLD_GLOBAL)
 

@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
+import repo_mlir as repo
 from conftest import BUILD, GOLDEN, ROOT
 
 ATTENTION = ROOT / "test" / "Integration" / "CPU" / "attention-mha.mlir"
@@ -25,12 +26,10 @@ def test_same_input_same_bytes(run, tmp_path, emit):
     assert made[0] == made[1]
 
 
-def test_same_model_same_bytes(run, tmp_path):
-    for folder in ("one", "two"):
-        status, _, error = run("repo-compile", f"--model={GOLDEN / 'tiny-continuous'}", "-o", tmp_path / folder)
-        assert status == 0, error
+def test_python_compiles_models_to_the_same_bytes(golden_model, tmp_path):
+    repo.compile_model(GOLDEN / "tiny-continuous", tmp_path / "other")
     for name in ("model.so", "model.h", "manifest.json"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+        assert (tmp_path / "other" / name).read_bytes() == (golden_model("tiny-continuous") / name).read_bytes(), name
 
 
 def test_runtime_is_small_and_has_no_llvm(tmp_path):

@@ -9,14 +9,13 @@ from conftest import GOLDEN, MODELS, expectations
 
 
 @pytest.fixture(scope="module")
-def load(tmp_path_factory):
-    """Compiles and opens a golden model, once."""
-    folder, models = tmp_path_factory.mktemp("compiled"), {}
+def load(golden_model):
+    """Opens a compiled golden model, once."""
+    models = {}
 
     def opened(name):
         if name not in models:
-            repo.compile_model(GOLDEN / name, folder / name)
-            models[name] = repo.load_model(folder / name, GOLDEN / name)
+            models[name] = repo.load_model(golden_model(name), GOLDEN / name)
         return models[name]
 
     return opened

@@ -10,10 +10,8 @@ from conftest import GOLDEN, MODELS, expectations
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def compiled(request, run, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("compiled") / request.param
-    status, _, error = run("repo-compile", f"--model={GOLDEN / request.param}", "-o", folder)
-    assert status == 0, error
+def compiled(request, golden_model):
+    folder = golden_model(request.param)
     assert sorted(p.name for p in folder.iterdir()) == ["manifest.json", "model.h", "model.so"]
     return request.param, folder
 
@@ -48,24 +46,20 @@ def test_greedy_tokens(compiled, run):
     assert json.loads(out)["generated"] == generate["greedy"]
 
 
-def test_end_of_sequence_stops(run, tmp_path):
+def test_end_of_sequence_stops(run, golden_model):
     # The greedy continuation of tiny-nope has token 1, its end of sequence, third.
     model = "tiny-nope"
     generate = expectations(model)["generate"]
     position = generate["greedy"].index(1)
-    status, _, error = run("repo-compile", f"--model={GOLDEN / model}", "-o", tmp_path / "m")
-    assert status == 0, error
     status, out, error = run(
-        "repo-run", f"--model={tmp_path / 'm'}", f"--weights={GOLDEN / model}",
+        "repo-run", f"--model={golden_model(model)}", f"--weights={GOLDEN / model}",
         "--tokens=" + ",".join(map(str, generate["prompt"])), "--generate=24")
     assert (status, out.strip()) == (0, ",".join(map(str, generate["greedy"][: position + 1])))
 
 
 @pytest.fixture(scope="module")
-def yarn(run, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("compiled") / "model"
-    assert run("repo-compile", f"--model={GOLDEN / 'tiny-yarn'}", "-o", folder)[0] == 0
-    return [f"--model={folder}", f"--weights={GOLDEN / 'tiny-yarn'}", "--ignore-eos"]
+def yarn(golden_model):
+    return [f"--model={golden_model('tiny-yarn')}", f"--weights={GOLDEN / 'tiny-yarn'}", "--ignore-eos"]
 
 
 def test_report_of_a_run(yarn, run, tmp_path):

@@ -7,7 +7,6 @@ import xml.etree.ElementTree as xml
 import numpy as np
 import pytest
 
-import repo_mlir as repo
 from conftest import GOLDEN
 from model_reference import ReferenceModel
 from repo_mlir.drawing import ticks
@@ -20,10 +19,8 @@ TOKENS = [5, 9, 100, 5, 31, 77, 0, 50, 8, 9]
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("compiled") / "model"
-    repo.compile_model(GOLDEN / NAME, folder)
-    return folder
+def library(golden_model):
+    return golden_model(NAME)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,9 @@ from repo_mlir.make_checkpoint import make_checkpoint
 from repo_mlir.model import load_tokenizer
 
 
+pytestmark = pytest.mark.xdist_group("sessions")  # one process: they share a compiled model
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
