@@ -34,8 +34,8 @@ func.func @short(%q: tensor<1x2x1x64xf32>, %k: tensor<1x2x20x64xf32>, %init: ten
 // REPORT: remark: attention in blocks of 32 queries by 40 keys (8 at an edge), as the op says
 // TILED-LABEL: @given
 // TILED: scf.forall
-// TILED: repo.online_attention {{.*}}(tensor<64x32xf32>, tensor<40x64xf32>, tensor<40x64xf32>, tensor<32x64xf32>
-// TILED: repo.online_attention {{.*}}(tensor<64x32xf32>, tensor<8x64xf32>, tensor<8x64xf32>, tensor<32x64xf32>
+// TILED: repo.online_attention {{.*}}max_keys = 40 : i64{{.*}}(tensor<64x32xf32>, tensor<?x64xf32>, tensor<?x64xf32>, tensor<32x64xf32>
+// TILED: repo.online_attention {{.*}}max_keys = 8 : i64{{.*}}(tensor<64x32xf32>, tensor<?x64xf32>, tensor<?x64xf32>, tensor<32x64xf32>
 func.func @given(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %init: tensor<1x2x?x64xf32>) -> tensor<1x2x?x64xf32> {
   %o = repo.attention %q, %k, %k into %init
        {strategy = #repo.attention_strategy<query_block = 32, key_block = 40, edge_block = 8>}

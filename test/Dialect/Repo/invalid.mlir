@@ -765,6 +765,15 @@ func.func @online_attention_c6(%q: tensor<2x8xf32>, %k: tensor<6x8xf32>, %v: ten
 
 // -----
 
+func.func @online_attention_c7(%q: tensor<2x8xf32>, %k: tensor<6x8xf32>, %v: tensor<6x4xf32>, %a: tensor<2x4xf32>, %m: tensor<2xf32>, %s: tensor<2xf32>) {
+  // expected-error @+1 {{expected `max_keys` to be positive and at least the number of keys, got 5}}
+  %0:3 = repo.online_attention %q, %k, %v into %a, %m, %s {max_keys = 5 : i64, scale = 1.0 : f64}
+     : (tensor<2x8xf32>, tensor<6x8xf32>, tensor<6x4xf32>, tensor<2x4xf32>, tensor<2xf32>, tensor<2xf32>) -> (tensor<2x4xf32>, tensor<2xf32>, tensor<2xf32>)
+  return
+}
+
+// -----
+
 //===----------------------------------------------------------------------===//
 // cache_append
 //===----------------------------------------------------------------------===//

@@ -275,6 +275,17 @@ AffineMap OnlineAttentionOp::getPanelMap(MLIRContext *context, unsigned column,
                         context);
 }
 
+int64_t OnlineAttentionOp::getMostKeys() {
+  auto position =
+      getKeyMap().getResultPosition(getAffineDimExpr(M, getContext()));
+  // Panels have static sizes.
+  if (!position)
+    return cast<ShapedType>(getKey().getType()).getDimSize(0) * 16;
+  int64_t keys = cast<ShapedType>(getKey().getType()).getDimSize(*position);
+  return ShapedType::isDynamic(keys) && getMaxKeys() ? int64_t(*getMaxKeys())
+                                                     : keys;
+}
+
 std::pair<int64_t, int64_t> OnlineAttentionOp::getBandBounds() {
   if (!getBand())
     return {-1, -1};
@@ -360,6 +371,14 @@ LogicalResult OnlineAttentionOp::verify() {
       failed(verifyElementType(*this, getMaximum(), "maximum", compute)) ||
       failed(verifyElementType(*this, getSum(), "sum", compute)))
     return failure();
+  if (std::optional<uint64_t> most = getMaxKeys()) {
+    // Static keys count themselves.
+    int64_t keys = getMostKeys();
+    if (int64_t(*most) <= 0 || keys > int64_t(*most))
+      return emitOpError("expected `max_keys` to be positive and at least the "
+                         "number of keys, got ")
+             << int64_t(*most);
+  }
   SmallVector<StringRef> names = {"query", "key", "value"};
   for (auto [name, operand] : {std::pair<StringRef, Value>("bias", getBias()),
                                {"mask", getMask()},

@@ -214,10 +214,11 @@ LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 LogicalResult
 AttentionStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                               int64_t queryBlock, int64_t keyBlock,
-                              int64_t edgeBlock, Unit unit) {
+                              int64_t edgeBlock, Unit unit, int64_t packBytes) {
   std::pair<StringRef, int64_t> sizes[] = {{"query_block", queryBlock},
                                            {"key_block", keyBlock},
-                                           {"edge_block", edgeBlock}};
+                                           {"edge_block", edgeBlock},
+                                           {"pack_bytes", packBytes}};
   for (auto [name, size] : sizes)
     if (size <= 0)
       return emitError() << "expected `" << name << "` to be positive, got "

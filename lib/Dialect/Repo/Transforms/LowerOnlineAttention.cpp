@@ -50,13 +50,14 @@ bool mlir::repo::isVectorBlock(OnlineAttentionOp op, int64_t lanes) {
         Value(op.getAccumulator()), Value(op.getBias())}) {
     if (!value)
       continue;
-    auto type = cast<ShapedType>(value.getType());
-    if (!type.hasStaticShape() || !type.getElementType().isF32())
+    if (!getElementTypeOrSelf(value.getType()).isF32())
       return false;
   }
-  int64_t queries = cast<ShapedType>(op.getQuery().getType()).getDimSize(1);
-  int64_t keys = cast<ShapedType>(op.getKey().getType()).getDimSize(0);
-  return !op.getMask() && queries % lanes == 0 && keys % 8 == 0;
+  auto query = cast<ShapedType>(op.getQuery().getType());
+  int64_t channels = cast<ShapedType>(op.getValue().getType()).getDimSize(1);
+  return !op.getMask() && query.hasStaticShape() &&
+         query.getDimSize(1) % lanes == 0 && !ShapedType::isDynamic(channels) &&
+         !ShapedType::isDynamic(op.getMostKeys());
 }
 
 namespace {
@@ -70,7 +71,7 @@ public:
     auto value = cast<MemRefType>(op.getValue().getType());
     headSize = query.getDimSize(0);
     queries = query.getDimSize(1);
-    keys = value.getDimSize(0);
+    mostKeys = op.getMostKeys();
     channels = value.getDimSize(1);
     // 16 lanes come with 32 registers, 8 lanes with 16.
     keyTile = lanes >= 16 ? 8 : 4;
@@ -105,15 +106,26 @@ private:
     return vector::BroadcastOp::create(
         b, loc, VectorType::get({width}, b.getF32Type()), scalar);
   }
+  Value min(Value x, Value y) { return arith::MinSIOp::create(b, loc, x, y); }
+  Value max(Value x, Value y) { return arith::MaxSIOp::create(b, loc, x, y); }
   /// A loop that carries vectors.
-  Vectors loop(int64_t to, int64_t step, ValueRange init,
+  Vectors loop(Value from, Value to, int64_t step, ValueRange init,
                function_ref<Vectors(Value, ValueRange)> body);
+  Vectors loop(int64_t to, int64_t step, ValueRange init,
+               function_ref<Vectors(Value, ValueRange)> body) {
+    return loop(index(0), index(to), step, init, body);
+  }
 
   Vectors scores();
+  /// The scores of `rows` keys from `key` on, and the maxima with them.
+  Vectors scoreTile(Value key, int64_t rows, ValueRange running);
   /// The scores of key `key` in the lanes `column`, -inf where it is not
   /// visible.
   Value mask(Value score, Value key, int64_t column);
   Vectors softmax(ValueRange maxima);
+  /// The keys that queries [first, first + queryTile) can see: past them the
+  /// weights are 0.
+  std::pair<Value, Value> visibleKeys(Value firstQuery);
   void values();
   void valueTile(Value firstQuery, Value firstChannel, int64_t vectors,
                  int64_t width);
@@ -122,18 +134,19 @@ private:
   OpBuilder &b;
   Location loc;
   OnlineAttentionOp op;
-  int64_t lanes, headSize, queries, keys, channels, keyTile, queryTile;
+  int64_t lanes, headSize, queries, mostKeys, channels, keyTile, queryTile;
   bool masked;
+  Value keys;   // M
   Value panel;  // scores, then weights, [M, N]
   Value alphas; // what the state is scaled by, [N]
 };
 } // namespace
 
 BlockLowering::Vectors
-BlockLowering::loop(int64_t to, int64_t step, ValueRange init,
+BlockLowering::loop(Value from, Value to, int64_t step, ValueRange init,
                     function_ref<Vectors(Value, ValueRange)> body) {
   auto loop = scf::ForOp::create(
-      b, loc, index(0), index(to), index(step), init,
+      b, loc, from, to, index(step), init,
       [&](OpBuilder &, Location loc, Value position, ValueRange carried) {
         OpBuilder::InsertionGuard guard(b);
         b.setInsertionPointToEnd(position.getParentBlock());
@@ -177,58 +190,71 @@ Value BlockLowering::mask(Value score, Value key, int64_t column) {
   return arith::SelectOp::create(b, loc, visible, score, hidden);
 }
 
-BlockLowering::Vectors BlockLowering::scores() {
+BlockLowering::Vectors BlockLowering::scoreTile(Value key, int64_t keyRows,
+                                                ValueRange running) {
   int64_t columns = queries / lanes;
-  Vectors maxima;
-  for (int64_t j = 0; j < columns; ++j)
-    maxima.push_back(load(op.getMaximum(), index(j * lanes), lanes));
   bool softcap = op.getSoftcap().has_value();
   double scale = op.getScale().convertToDouble();
-  return loop(keys, keyTile, maxima, [&](Value key, ValueRange running) {
-    Vectors zeros(keyTile * columns, v.number(0.0));
-    Vectors tile = loop(headSize, 1, zeros, [&](Value d, ValueRange sums) {
-      Vectors rows, next(sums);
-      for (int64_t j = 0; j < columns; ++j)
-        rows.push_back(load(op.getQuery(), {d, index(j * lanes)}, lanes));
-      for (int64_t i = 0; i < keyTile; ++i) {
-        Value element = broadcastElement(op.getKey(), {plus(key, i), d}, lanes);
-        for (int64_t j = 0; j < columns; ++j) {
-          Value &sum = next[i * columns + j];
-          sum = v.fma(element, rows[j], sum);
-        }
-      }
-      return next;
-    });
-    Vectors next(running);
-    for (int64_t i = 0; i < keyTile; ++i) {
-      Value row = plus(key, i);
+  Vectors zeros(keyRows * columns, v.number(0.0));
+  Vectors tile = loop(headSize, 1, zeros, [&](Value d, ValueRange sums) {
+    Vectors rows, next(sums);
+    for (int64_t j = 0; j < columns; ++j)
+      rows.push_back(load(op.getQuery(), {d, index(j * lanes)}, lanes));
+    for (int64_t i = 0; i < keyRows; ++i) {
+      Value element = broadcastElement(op.getKey(), {plus(key, i), d}, lanes);
       for (int64_t j = 0; j < columns; ++j) {
-        Value s = tile[i * columns + j];
-        if (softcap) {
-          double cap = op.getSoftcap()->convertToDouble();
-          s = v.mul(s, v.number(scale / cap));
-          s = v.mul(math::TanhOp::create(b, loc, s), v.number(cap));
-        }
-        if (op.getBias()) {
-          // The bias is [N, M]: a column of it per vector.
-          if (!softcap)
-            s = v.mul(s, v.number(scale));
-          Value bias = v.number(0.0);
-          for (int64_t lane = 0; lane < lanes; ++lane) {
-            Value element = memref::LoadOp::create(
-                b, loc, op.getBias(), ValueRange{index(j * lanes + lane), row});
-            bias = vector::InsertOp::create(b, loc, element, bias, lane);
-          }
-          s = v.mul(v.add(s, bias), v.number(log2e));
-        } else {
-          s = v.mul(s, v.number(softcap ? log2e : scale * log2e));
-        }
-        s = mask(s, row, j);
-        store(s, panel, {row, index(j * lanes)});
-        next[j] = v.max(next[j], s);
+        Value &sum = next[i * columns + j];
+        sum = v.fma(element, rows[j], sum);
       }
     }
     return next;
+  });
+  Vectors next(running);
+  for (int64_t i = 0; i < keyRows; ++i) {
+    Value row = plus(key, i);
+    for (int64_t j = 0; j < columns; ++j) {
+      Value s = tile[i * columns + j];
+      if (softcap) {
+        double cap = op.getSoftcap()->convertToDouble();
+        s = v.mul(s, v.number(scale / cap));
+        s = v.mul(math::TanhOp::create(b, loc, s), v.number(cap));
+      }
+      if (op.getBias()) {
+        // The bias is [N, M]: a column of it per vector.
+        if (!softcap)
+          s = v.mul(s, v.number(scale));
+        Value bias = v.number(0.0);
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+          Value element = memref::LoadOp::create(
+              b, loc, op.getBias(), ValueRange{index(j * lanes + lane), row});
+          bias = vector::InsertOp::create(b, loc, element, bias, lane);
+        }
+        s = v.mul(v.add(s, bias), v.number(log2e));
+      } else {
+        s = v.mul(s, v.number(softcap ? log2e : scale * log2e));
+      }
+      s = mask(s, row, j);
+      store(s, panel, {row, index(j * lanes)});
+      next[j] = v.max(next[j], s);
+    }
+  }
+  return next;
+}
+
+BlockLowering::Vectors BlockLowering::scores() {
+  Vectors maxima;
+  for (int64_t j = 0; j < queries / lanes; ++j)
+    maxima.push_back(load(op.getMaximum(), index(j * lanes), lanes));
+  // Whole register tiles, then key by key.
+  Value whole = arith::MulIOp::create(
+      b, loc, arith::DivUIOp::create(b, loc, keys, index(keyTile)),
+      index(keyTile));
+  maxima = loop(index(0), whole, keyTile, maxima,
+                [&](Value key, ValueRange running) {
+                  return scoreTile(key, keyTile, running);
+                });
+  return loop(whole, keys, 1, maxima, [&](Value key, ValueRange running) {
+    return scoreTile(key, 1, running);
   });
 }
 
@@ -252,7 +278,7 @@ BlockLowering::Vectors BlockLowering::softmax(ValueRange maxima) {
     tops.push_back(top);
     sums.push_back(v.mul(load(op.getSum(), position, lanes), alpha));
   }
-  return loop(keys, 1, sums, [&](Value key, ValueRange running) {
+  return loop(index(0), keys, 1, sums, [&](Value key, ValueRange running) {
     Vectors next;
     for (int64_t j = 0; j < columns; ++j) {
       Value position = index(j * lanes);
@@ -270,6 +296,20 @@ BlockLowering::Vectors BlockLowering::softmax(ValueRange maxima) {
   });
 }
 
+std::pair<Value, Value> BlockLowering::visibleKeys(Value firstQuery) {
+  Value from = index(0), to = keys;
+  auto [left, right] = op.getBandBounds();
+  constexpr int64_t unbounded = int64_t(1) << 30;
+  if (!op.getBand())
+    return {from, to};
+  Value first = arith::AddIOp::create(b, loc, firstQuery, op.getOffset());
+  if (right >= 0 && right < unbounded)
+    to = max(from, min(to, plus(first, queryTile + right)));
+  if (left >= 0 && left < unbounded)
+    from = max(from, min(to, plus(first, -left)));
+  return {from, to};
+}
+
 void BlockLowering::valueTile(Value firstQuery, Value firstChannel,
                               int64_t vectors, int64_t width) {
   auto zero = arith::ConstantOp::create(
@@ -277,7 +317,8 @@ void BlockLowering::valueTile(Value firstQuery, Value firstChannel,
       DenseElementsAttr::get(VectorType::get({width}, b.getF32Type()), 0.0f));
   auto column = [&](int64_t j) { return plus(firstChannel, j * width); };
   Vectors zeros(queryTile * vectors, zero);
-  Vectors tile = loop(keys, 1, zeros, [&](Value key, ValueRange sums) {
+  auto [from, to] = visibleKeys(firstQuery);
+  Vectors tile = loop(from, to, 1, zeros, [&](Value key, ValueRange sums) {
     Vectors rows, next(sums);
     for (int64_t j = 0; j < vectors; ++j)
       rows.push_back(load(op.getValue(), {key, column(j)}, width));
@@ -329,9 +370,10 @@ void BlockLowering::values() {
 void BlockLowering::run() {
   b.setInsertionPoint(op);
   Type f32 = b.getF32Type();
+  keys = memref::DimOp::create(b, loc, op.getKey(), 0);
   IntegerAttr alignment = b.getI64IntegerAttr(64);
-  panel = memref::AllocOp::create(b, loc, MemRefType::get({keys, queries}, f32),
-                                  alignment);
+  panel = memref::AllocOp::create(
+      b, loc, MemRefType::get({mostKeys, queries}, f32), alignment);
   alphas = memref::AllocOp::create(b, loc, MemRefType::get({queries}, f32),
                                    alignment);
   Vectors sums = softmax(scores());

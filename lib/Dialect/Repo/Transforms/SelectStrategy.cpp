@@ -22,6 +22,8 @@ using namespace mlir::repo;
 
 /// Register tiles hold a multiple of 8 keys.
 static constexpr int64_t keyTile = 8;
+/// Packed keys and values of the heads at hand.
+static constexpr int64_t largestPack = 8 << 20;
 static constexpr int64_t largestKeyBlock = 256, largestEdgeBlock = 64;
 
 /// The size of an iteration dimension in `value`, or kDynamic.
@@ -51,7 +53,7 @@ static AttentionStrategyAttr select(AttentionOp op, int64_t lanes,
         keyBlock, std::max<int64_t>(llvm::alignTo(keys, keyTile), keyTile));
   return AttentionStrategyAttr::get(op.getContext(), queryBlock, keyBlock,
                                     std::min(keyBlock, largestEdgeBlock),
-                                    Unit::vector);
+                                    Unit::vector, largestPack);
 }
 
 namespace {

@@ -140,8 +140,10 @@ static int64_t splitRotation(RewriterBase &rewriter, AttentionOp op) {
                heads);
     ++count;
   }
-  key = repeatAndExtend(rewriter, loc, key, compute, 0, 1);
-  value = repeatAndExtend(rewriter, loc, value, compute, 0, 1);
+  if (compute.isF64()) {
+    key = repeatAndExtend(rewriter, loc, key, compute, 0, 1);
+    value = repeatAndExtend(rewriter, loc, value, compute, 0, 1);
+  }
   rewriter.modifyOpInPlace(op, [&] {
     op.getQueryMutable().assign(query);
     op.getKeyMutable().assign(key);

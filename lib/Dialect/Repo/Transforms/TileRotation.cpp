@@ -45,15 +45,13 @@ struct TileRotation : repo::impl::TileRotationBase<TileRotation> {
   using TileRotationBase::TileRotationBase;
   void runOnOperation() override {
     SmallVector<Operation *> ops;
-    getOperation().walk([&](RotateOp op) {
-      if (!op->getParentOfType<scf::ForallOp>())
-        ops.push_back(op);
-    });
+    getOperation().walk([&](RotateOp op) { ops.push_back(op); });
     using LoopType = scf::SCFTilingOptions::LoopType;
     IRRewriter rewriter(&getContext());
     for (Operation *op : ops) {
-      FailureOr<Operation *> block =
-          tile(rewriter, op, {1, 1, rows}, LoopType::ForallOp);
+      FailureOr<Operation *> block = op;
+      if (!op->getParentOfType<scf::ForallOp>())
+        block = tile(rewriter, op, {1, 1, rows}, LoopType::ForallOp);
       if (failed(block) ||
           failed(tile(rewriter, *block, {0, 0, 1}, LoopType::ForOp)))
         return signalPassFailure();

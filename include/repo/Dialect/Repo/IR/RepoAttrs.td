@@ -145,7 +145,9 @@ def Repo_AttentionStrategyAttr : AttrDef<Repo_Dialect, "AttentionStrategy"> {
   let description = [{
     A task takes `query_block` queries of a head. It goes over the keys `key_block` at a
     time where every query sees all of them, and `edge_block` at a time where a band,
-    the lengths or the end of the keys cut a block, and before it. Any sizes are right; those that
+    the lengths or the end of the keys cut a block. Keys that are rotated, and keys and
+    values in a short type, are packed first: rotated, extended to f32, for as many heads
+    at a time as fit into `pack_bytes`, at least one. Any sizes are right; those that
     `repo-select-strategy` chooses from the target are meant to be fast.
 
     `unit` says what multiplies: `vector` (the default), or `amx`, the matrix unit, for
@@ -155,7 +157,8 @@ def Repo_AttentionStrategyAttr : AttrDef<Repo_Dialect, "AttentionStrategy"> {
     Example: `#repo.attention_strategy<query_block = 48, key_block = 256, edge_block = 64>`
   }];
   let parameters = (ins "int64_t":$query_block, "int64_t":$key_block,
-                        "int64_t":$edge_block, Repo_UnitParam:$unit);
+                        "int64_t":$edge_block, Repo_UnitParam:$unit,
+                        DefaultValuedParameter<"int64_t", "8388608">:$pack_bytes);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

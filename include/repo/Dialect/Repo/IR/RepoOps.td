@@ -437,6 +437,9 @@ def Repo_OnlineAttentionOp : Repo_DestinationOp<"online_attention"> {
     and `mask[n, m]`. `offset` is the index of query 0 among the keys of this block and
     may be negative; `limit` may exceed the block.
 
+    The number of keys M of a block may be known only at run time, as at the edge of a
+    mask; `max_keys` then bounds it, for whoever keeps scores in a buffer of static size.
+
     `layouts` names the dimensions of query, key, value and accumulator in the domain
     `(n, m, d, e)`, by default `[N, D]`, `[M, D]`, `[M, E]`, `[N, E]`; max and sum are `[N]`.
     Key and value may lie in panels of 16 columns with pairs of products side by side,
@@ -453,6 +456,7 @@ def Repo_OnlineAttentionOp : Repo_DestinationOp<"online_attention"> {
     - (C5) on tensors there are three results, of the types of the three destinations.
     - (C6) `layouts` holds permutations of (n, d), (m, d), (m, e) and (n, e), or panels of
       key or value.
+    - (C7) max_keys is at least M and positive.
 
     Example:
 
@@ -475,7 +479,8 @@ def Repo_OnlineAttentionOp : Repo_DestinationOp<"online_attention"> {
     Optional<Index>:$offset, Optional<Index>:$limit,
     Repo_RealShaped:$accumulator, Repo_RealShaped:$maximum, Repo_RealShaped:$sum,
     F64Attr:$scale, OptionalAttr<F64Attr>:$softcap,
-    OptionalAttr<DenseI64ArrayAttr>:$band, OptionalAttr<AffineMapArrayAttr>:$layouts);
+    OptionalAttr<DenseI64ArrayAttr>:$band, OptionalAttr<I64Attr>:$max_keys,
+    OptionalAttr<AffineMapArrayAttr>:$layouts);
   let results = (outs Variadic<Repo_RealTensor>:$results);
   let assemblyFormat = [{
     $query `,` $key `,` $value (`bias` `(` $bias^ `)`)? (`mask` `(` $mask^ `)`)?
@@ -502,6 +507,8 @@ def Repo_OnlineAttentionOp : Repo_DestinationOp<"online_attention"> {
     bool hasValuePanels() { return getValueMap() == getValuePanelMap(getContext()); }
     /// The bounds of the band of visible keys, -1: unbounded.
     std::pair<int64_t, int64_t> getBandBounds();
+    /// The most keys a block has, kDynamic where nothing says.
+    int64_t getMostKeys();
     FloatType getComputeType();
   }];
 }

@@ -65,8 +65,7 @@ def SplitRotation : Pass<"repo-split-rotation", "::mlir::ModuleOp"> {
   let description = [{
     Attention that rotates its queries and keys becomes attention over the results of
     `repo.rotate`, which can be placed on their own: keys are rotated once, however many
-    blocks of queries read them. Keys and values in a short type are extended to the
-    compute type on the way. Positions per query head of grouped heads repeat the keys
+    blocks of queries read them. Positions per query head of grouped heads repeat the keys
     and values of a group.
 
     Before:
@@ -98,7 +97,9 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
       vectors where there are statically fewer queries.
     - `key_block`: the largest power of two up to 256 for which keys, values and scores of
       a block take at most half of the second-level cache; no more than there are keys.
-    - `edge_block`: 64 at most. Blocks that are cut are computed whole, so they are small.
+    - `edge_block`: 64 at most.
+    - `pack_bytes`: 8 MB, so that packed keys and values stay in the caches and the memory is
+      bounded, while a parallel loop has many tasks for short sequences.
 
     Before:
 
@@ -126,10 +127,14 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
   let description = [{
     `repo.attention` without positions becomes a parallel loop over batch, head and block
     of queries; each runs over the blocks of keys it can see with
-    `repo.online_attention`. Keys that every query of the block sees come in loops
-    without masks, large blocks and then small ones; keys that a band, the lengths or the
-    end of the keys cut come before and after them, in small blocks padded to their size. Blocks that no
-    query sees are outside the bounds of the loops. The scores never exist as a whole.
+    `repo.online_attention`. Keys that every query of the block sees come in a loop
+    without masks; keys that a band, the lengths or the end of the keys cut come before and
+    after them, in small blocks. A block has as many keys as there are, so nothing is padded, and
+    blocks that no query sees are outside the bounds of the loops. The scores never exist as a whole.
+
+    Queries that come from `repo.rotate` are rotated as a block of them is loaded. Keys that
+    do, and keys and values in a short type, are packed in a parallel loop of its own: f32
+    rows of as many heads at a time as the strategy has room for, around the loop above.
 
     Before:
 
@@ -145,7 +150,7 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
         repo.online_attention %qt, %kj, %vj into %acc, %max, %sum ...
       }
       %r2:3 = scf.for %j = %full to %hi step %c64 iter_args(%r#0, %r#1, %r#2) {
-        repo.online_attention %qt, %kp, %vp offset(%off) limit(%rest) into ... {band = [-1, 0]}
+        repo.online_attention %qt, %kj, %vj offset(%off) into ... {band = [-1, 0], max_keys = 64}
       }
       ...
     }
@@ -157,7 +162,9 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
     Option<"keyBlock", "key-block", "int64_t", "256",
            "keys of a block, of ops without a strategy">,
     Option<"edgeBlock", "edge-block", "int64_t", "64",
-           "keys of a block where a mask cuts, and before it, of ops without a strategy">,
+           "keys of a block where a mask cuts, of ops without a strategy">,
+    Option<"packBytes", "pack-bytes", "int64_t", "8388608",
+           "bytes of packed keys and values at a time, of ops without a strategy">,
     Option<"report", "report", "bool", "false", "Say what is not tiled, and why">];
   let statistics = [Statistic<"numTiled", "num-tiled", "Number of attention ops tiled">];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
@@ -168,7 +175,7 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
 def TileRotation : Pass<"repo-tile-rotation", "::mlir::ModuleOp"> {
   let summary = "rotations to parallel blocks of rows, row by row";
   let description = [{
-    Tiles every `repo.rotate` that is not in a parallel loop over batch, head and blocks of
+    Tiles every `repo.rotate` that is not in a parallel loop yet over batch, head and blocks of
     rows, and each block into single rows, whose size is static: a row is read, rotated
     and written once, and nothing the size of the result is kept beside it.
 
@@ -199,7 +206,7 @@ def TileRotation : Pass<"repo-tile-rotation", "::mlir::ModuleOp"> {
 def LowerOnlineAttention : Pass<"repo-lower-online-attention", "::mlir::ModuleOp"> {
   let summary = "blocks of online attention on buffers to vectors";
   let description = [{
-    Lowers `repo.online_attention` on buffers of static size, f32, to register tiles of
+    Lowers `repo.online_attention` on f32 buffers, whose number of keys alone may be dynamic, to register tiles of
     the vector dialect. Scores are computed with queries along the lanes: a row of keys
     is broadcast element by element, so that keys are read as they lie in a cache; only
     the block of queries is transposed. The softmax is then vertical. The product with

@@ -58,8 +58,8 @@ void populateDecomposePatterns(RewritePatternSet &patterns);
 // The CPU path
 //===----------------------------------------------------------------------===//
 
-/// Whether repo-lower-online-attention takes this block: f32, static sizes,
-/// queries [D, N] with N a multiple of the lanes, values and accumulator
+/// Whether repo-lower-online-attention takes this block: f32, static sizes
+/// but of the keys, queries [D, N] with N a multiple of the lanes, values and accumulator
 /// row-major.
 bool isVectorBlock(OnlineAttentionOp op, int64_t lanes);
 

@@ -1,0 +1,131 @@
+//===- AttentionTiling.h - Pieces of loops around attention -----*- C++ -*-===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What the tilings of attention share: index arithmetic, rows of a head, the
+// range of keys a block of queries sees, bias and mask of a block, and how the
+// running state becomes output.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef REPO_LIB_DIALECT_REPO_TRANSFORMS_ATTENTIONTILING_H
+#define REPO_LIB_DIALECT_REPO_TRANSFORMS_ATTENTIONTILING_H
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/IR/PatternMatch.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
+
+namespace mlir {
+namespace repo {
+
+/// Index arithmetic.
+class Indices {
+public:
+  Indices(OpBuilder &builder, Location loc) : b(builder), loc(loc) {}
+  Value constant(int64_t value) {
+    return arith::ConstantIndexOp::create(b, loc, value);
+  }
+  Value add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
+  Value sub(Value x, Value y) { return arith::SubIOp::create(b, loc, x, y); }
+  Value mul(Value x, Value y) { return arith::MulIOp::create(b, loc, x, y); }
+  Value mul(Value x, int64_t y) { return mul(x, constant(y)); }
+  Value div(Value x, int64_t y) {
+    return arith::DivUIOp::create(b, loc, x, constant(y));
+  }
+  Value div(Value x, Value y) { return arith::DivUIOp::create(b, loc, x, y); }
+  Value ceilDiv(Value x, int64_t y) { return div(add(x, constant(y - 1)), y); }
+  Value min(Value x, Value y) { return arith::MinSIOp::create(b, loc, x, y); }
+  Value max(Value x, Value y) { return arith::MaxSIOp::create(b, loc, x, y); }
+  Value fromInt(Value x) {
+    return arith::IndexCastOp::create(b, loc, b.getIndexType(), x);
+  }
+
+private:
+  OpBuilder &b;
+  Location loc;
+};
+
+/// The keys a block of queries sees, as bounds of its loops: [lo, first) and
+/// [third, hi) are cut by a mask, every query sees all of [first, third).
+struct KeyRange {
+  Value lo, first, third, hi;
+};
+
+/// Rows of one head in a tensor of the op, as they are.
+struct HeadRows {
+  Value tensor;
+  AffineMap map;
+  Value batch, head;
+  unsigned rowDim;
+  int64_t width;
+};
+
+/// Builds pieces of the loops around one attention op.
+class AttentionTiling {
+public:
+  AttentionTiling(RewriterBase &rewriter, AttentionOp op)
+      : b(rewriter), loc(op.getLoc()), op(op), index(rewriter, loc),
+        f32(rewriter.getF32Type()) {}
+
+protected:
+  Value toValue(OpFoldResult size) {
+    return getValueOrCreateConstantIndexOp(b, loc, size);
+  }
+  Value number(double value) {
+    return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value));
+  }
+  Value empty(ArrayRef<int64_t> shape);
+  Value filled(ArrayRef<int64_t> shape, double value);
+
+  /// Reads the sizes of the op, before any loop.
+  void readSizes();
+  /// The element of an i32 tensor [B], or the index itself.
+  Value perBatch(Value value, Value batch);
+  /// The number of keys that exist.
+  Value keysThatExist(Value batch);
+  /// Rows [start, start + count) of a head as a matrix, in the order its layout
+  /// has.
+  Value slice(const HeadRows &rows, Value start, OpFoldResult count);
+  /// The same as f32 [1, 1, count, width], rotated if the tensor is the result
+  /// of `repo.rotate`, which is then done here, row block by row block.
+  Value preparedRows(const HeadRows &rows, Value start, OpFoldResult count);
+  /// The keys that queries [first, first + count) see of [0, keys).
+  KeyRange keyRange(Value batch, Value position, Value count, int64_t tile);
+  /// Bias and mask as one additive term for queries [query, query + count) of
+  /// a head and `keyCount` keys from `key` on, [rows, most keys] with static
+  /// sizes cut to the keys there are; null without either.
+  Value biasBlock(Value batch, Value head, Value query, OpFoldResult count,
+                  int64_t rows, Value key, OpFoldResult keyCount,
+                  int64_t mostKeys);
+  /// acc / sum, 0 for a query without keys, in the type of the output.
+  Value finishedOutput(ValueRange state);
+  /// (max + log2(sum)) * ln 2, -inf for a query without keys.
+  Value finishedLse(ValueRange state);
+  /// Inserts rows of a head, [count, E] and [count], into the outputs.
+  void insertResults(ValueRange results, ValueRange destinations, Value batch,
+                     Value head, Value query, OpFoldResult count);
+
+  RewriterBase &b;
+  Location loc;
+  AttentionOp op;
+  Indices index;
+  Type f32;
+
+  int64_t headSize = 0, valueSize = 0;
+  Value batches, queries, keys; // B, N, M
+};
+
+/// Why repo-tile-attention and repo-split-keys leave an op alone; empty where
+/// they can tile it: f32 arithmetic, no rotation left, static head sizes, rows
+/// of keys, values and output that follow the layout of a head.
+StringRef whyNotTilable(AttentionOp op);
+
+} // namespace repo
+} // namespace mlir
+
+#endif // REPO_LIB_DIALECT_REPO_TRANSFORMS_ATTENTIONTILING_H
