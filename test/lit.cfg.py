@@ -17,7 +17,7 @@ llvm_config.with_system_environment(["HOME", "TMP", "TEMP"])
 llvm_config.use_default_substitutions()
 llvm_config.with_environment("PATH", config.llvm_tools_dir, append_path=True)
 llvm_config.add_tool_substitutions(
-    ["repo-opt", "repo-compile", "repo-run", "repo-reduce", "repo-lsp-server", "mlir-opt", "mlir-runner"],
+    ["repo-opt", "repo-compile", "repo-emulate", "repo-run", "repo-reduce", "repo-lsp-server", "mlir-opt", "mlir-runner"],
     [config.repo_tools_dir, config.llvm_tools_dir],
 )
 

@@ -30,8 +30,8 @@ struct Fiber {
 /// Runs the blocks of one launch after each other.
 class Launch {
 public:
-  Launch(repo_emulator_kernel kernel, void *arguments, const int64_t *grid,
-         const int64_t *block)
+  Launch(repo_emulator_thread_function kernel, void *arguments,
+         const int64_t *grid, const int64_t *block)
       : kernel(kernel), arguments(arguments), grid(grid), block(block) {
     if (const char *order = std::getenv("REPO_EMULATOR_ORDER"))
       random = std::make_unique<std::mt19937>(std::atoi(order));
@@ -46,7 +46,7 @@ private:
   std::vector<int64_t> getOrder(int64_t count);
   static void enter();
 
-  repo_emulator_kernel kernel;
+  repo_emulator_thread_function kernel;
   void *arguments;
   const int64_t *grid, *block;
   std::unique_ptr<std::mt19937> random;
@@ -151,7 +151,7 @@ void Launch::run(bool meets) {
   active = outer;
 }
 
-void repo_emulator_launch(repo_emulator_kernel kernel, void *arguments,
+void repo_emulator_launch(repo_emulator_thread_function kernel, void *arguments,
                           int64_t grid_x, int64_t grid_y, int64_t grid_z,
                           int64_t block_x, int64_t block_y, int64_t block_z,
                           int32_t meets) {

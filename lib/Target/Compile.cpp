@@ -22,11 +22,8 @@
 #include "repo/Conversion/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
 #include "llvm/IR/Module.h"
-#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/TargetSelect.h"
-#include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/Instrumentation/AddressSanitizer.h"
 #include "llvm/Transforms/Instrumentation/ThreadSanitizer.h"
 
@@ -133,33 +130,6 @@ static LogicalResult runStages(ModuleOp module, const CompileOptions &options,
 // LLVM
 //===----------------------------------------------------------------------===//
 
-static std::unique_ptr<llvm::TargetMachine>
-createTargetMachine(ModuleOp module, const TargetDescription &target) {
-  static const bool initialized = [] {
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
-    return true;
-  }();
-  (void)initialized;
-  llvm::Triple triple("x86_64-unknown-linux-gnu");
-  std::string error;
-  const llvm::Target *backend =
-      llvm::TargetRegistry::lookupTarget(triple, error);
-  if (!backend) {
-    module.emitError() << error;
-    return nullptr;
-  }
-  llvm::TargetOptions targetOptions;
-  targetOptions.AllowFPOpFusion = llvm::FPOpFusion::Standard;
-  // What nobody calls is dropped by the linker.
-  targetOptions.FunctionSections = true;
-  return std::unique_ptr<llvm::TargetMachine>(backend->createTargetMachine(
-      triple, "x86-64", target.getFeatureString(), targetOptions,
-      llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
-}
-
 /// Says of every function what it may use, and makes all but the entries local.
 static void setAttributes(llvm::Module &module, const CompileOptions &options) {
   bool thread = StringRef(options.sanitize).contains("thread");
@@ -246,10 +216,11 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
       translateModuleToLLVMIR(module, context, "repo");
   if (!code)
     return failure();
+  std::string error;
   std::unique_ptr<llvm::TargetMachine> machine =
-      createTargetMachine(module, options.target);
+      createHostMachine(options.target, error);
   if (!machine)
-    return failure();
+    return module.emitError() << error;
   code->setTargetTriple(machine->getTargetTriple());
   code->setDataLayout(machine->createDataLayout());
   std::string error;

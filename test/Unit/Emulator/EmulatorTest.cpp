@@ -44,7 +44,7 @@ void leaveHalf(repo_emulator_thread *thread, void *) {
     repo_emulator_barrier(thread);
 }
 
-std::vector<int> runReverse(repo_emulator_kernel kernel) {
+std::vector<int> runReverse(repo_emulator_thread_function kernel) {
   std::vector<int> values(64);
   std::iota(values.begin(), values.end(), 0);
   repo_emulator_launch(kernel, values.data(), 1, 1, 1, 64, 1, 1, 1);

@@ -1,0 +1,358 @@
+//===- Driver.cpp - The CUDA driver API over the emulator -----------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The functions that the runtime's launcher (lib/Runtime) opens in libcuda, by
+// the same names: the host's code runs as on a device. There is one device,
+// whose memory is the host's.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Machine.h"
+#include "TensorMap.h"
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <sys/mman.h>
+
+using namespace repo::emulator;
+
+#define REPO_API extern "C" __attribute__((visibility("default")))
+
+// Numbers of the driver API (cuda.h).
+namespace {
+enum Result {
+  success = 0,
+  invalidValue = 1,
+  outOfMemory = 2,
+  invalidDevice = 101,
+  invalidImage = 200,
+  notFound = 500,
+  launchFailed = 719
+};
+constexpr int smemAttribute = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_...
+constexpr uint32_t defaultShared = 48 << 10;
+
+struct Function {
+  const repo_emulator_kernel *kernel;
+  uint32_t maxDynamic = defaultShared;
+};
+struct Module {
+  std::map<std::string, Function> functions;
+};
+/// CUlaunchConfig.
+struct LaunchConfig {
+  unsigned grid[3], block[3], sharedBytes;
+  void *stream, *attributes;
+  unsigned numAttributes;
+};
+} // namespace
+
+Machine *repo::emulator::machine = nullptr;
+
+static std::mutex &getMutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+/// The last failed launch of this thread, for cuGetErrorString.
+static thread_local std::string lastError;
+
+static int fail(int code, const std::string &text) {
+  lastError = text;
+  return code;
+}
+
+Machine::Machine() {
+  // Shared addresses have 32 bits, of which descriptors keep the low 18.
+  constexpr size_t alignment = 256 << 10;
+  void *memory =
+      mmap(nullptr, 2 * alignment, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED)
+    return;
+  sharedBase =
+      uint32_t((uint64_t(memory) + alignment - 1) / alignment * alignment);
+}
+
+Machine::~Machine() = default;
+
+void *repo_emulator_shared(uint32_t offset) {
+  return reinterpret_cast<void *>(
+      uint64_t(machine->sharedBase + reservedBytes + offset));
+}
+
+//===----------------------------------------------------------------------===//
+// Devices, contexts, streams
+//===----------------------------------------------------------------------===//
+
+REPO_API int cuInit(unsigned) { return success; }
+REPO_API int cuDriverGetVersion(int *version) {
+  *version = 12080;
+  return success;
+}
+REPO_API int cuDeviceGetCount(int *count) {
+  *count = 1;
+  return success;
+}
+REPO_API int cuDeviceGet(int *device, int ordinal) {
+  *device = ordinal;
+  return ordinal == 0 ? success : fail(invalidDevice, "invalid device ordinal");
+}
+REPO_API int cuDeviceGetName(char *name, int length, int) {
+  std::snprintf(name, size_t(length), "emulator");
+  return success;
+}
+REPO_API int cuDeviceGetAttribute(int *value, int attribute, int) {
+  switch (attribute) {
+  case 16: // MULTIPROCESSOR_COUNT
+    *value = 2;
+    return success;
+  case 75: // COMPUTE_CAPABILITY_MAJOR
+    *value = 9;
+    return success;
+  case 76: // COMPUTE_CAPABILITY_MINOR
+    *value = 0;
+    return success;
+  case 97: // MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+    *value = sharedBytes - reservedBytes;
+    return success;
+  default:
+    return fail(invalidValue, "the emulator does not have this attribute");
+  }
+}
+
+static int theContext;
+static thread_local void *currentContext = nullptr;
+
+REPO_API int cuDevicePrimaryCtxRetain(void **context, int) {
+  *context = &theContext;
+  return success;
+}
+REPO_API int cuDevicePrimaryCtxRelease_v2(int) { return success; }
+REPO_API int cuCtxSetCurrent(void *context) {
+  currentContext = context;
+  return success;
+}
+REPO_API int cuCtxGetCurrent(void **context) {
+  *context = currentContext;
+  return success;
+}
+REPO_API int cuCtxPushCurrent_v2(void *context) {
+  currentContext = context;
+  return success;
+}
+REPO_API int cuCtxPopCurrent_v2(void **context) {
+  *context = currentContext;
+  currentContext = nullptr;
+  return success;
+}
+REPO_API int cuStreamSynchronize(void *) { return success; }
+
+REPO_API int cuGetErrorString(int code, const char **text) {
+  *text = code == success     ? "no error"
+          : lastError.empty() ? "unknown error"
+                              : lastError.c_str();
+  return success;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+REPO_API int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
+  void *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  if (!memory)
+    return fail(outOfMemory, "out of memory");
+  // Nobody may rely on what new memory holds.
+  std::memset(memory, 0xff, bytes);
+  repo_emulator_allow(memory, bytes);
+  *address = uint64_t(memory);
+  return success;
+}
+REPO_API int cuMemFree_v2(uint64_t address) {
+  repo_emulator_forbid(reinterpret_cast<void *>(address));
+  std::free(reinterpret_cast<void *>(address));
+  return success;
+}
+REPO_API int cuMemAllocAsync(uint64_t *address, size_t bytes, void *) {
+  return cuMemAlloc_v2(address, bytes);
+}
+REPO_API int cuMemFreeAsync(uint64_t address, void *) {
+  return cuMemFree_v2(address);
+}
+REPO_API int cuMemHostRegister_v2(void *memory, size_t bytes, unsigned) {
+  repo_emulator_allow(memory, bytes);
+  return success;
+}
+REPO_API int cuMemHostUnregister(void *memory) {
+  repo_emulator_forbid(memory);
+  return success;
+}
+REPO_API int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t bytes) {
+  std::memcpy(reinterpret_cast<void *>(to), from, bytes);
+  return success;
+}
+REPO_API int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
+  std::memcpy(to, reinterpret_cast<void *>(from), bytes);
+  return success;
+}
+REPO_API int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes,
+                                  void *) {
+  std::memmove(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from),
+               bytes);
+  return success;
+}
+REPO_API int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes,
+                             void *) {
+  std::memset(reinterpret_cast<void *>(to), value, bytes);
+  return success;
+}
+
+/// CUDA_ERROR_INVALID_VALUE with what is wrong, as the driver itself would not
+/// say.
+static int refuseMap(const char *what) {
+  return fail(invalidValue, std::string("cuTensorMapEncodeTiled: ") + what);
+}
+
+REPO_API int cuTensorMapEncodeTiled(void *encoded, int type, uint32_t rank,
+                                    void *base, const uint64_t *size,
+                                    const uint64_t *stride, const uint32_t *box,
+                                    const uint32_t *elementStride,
+                                    int interleave, int swizzle, int,
+                                    int fill) {
+  // CU_TENSOR_MAP_DATA_TYPE_*: u8, u16, u32, s32, u64, s64, f16, f32, f64,
+  // bf16.
+  static constexpr uint8_t bytes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2};
+  static constexpr uint8_t widths[] = {0, 32, 64, 128};
+  if (type < 0 || type >= 10)
+    return refuseMap("the emulator does not have this element type");
+  if (rank < 1 || rank > 5)
+    return refuseMap("expected a rank from 1 to 5");
+  if (interleave || fill)
+    return refuseMap("the emulator has no interleaved tensors and no NaN fill");
+  if (swizzle < 0 || swizzle > 3)
+    return refuseMap("the emulator does not have this swizzle");
+  if (uint64_t(base) % 16)
+    return refuseMap("expected a base address that is a multiple of 16");
+  TensorMap map = {};
+  map.magic = TensorMap::validMagic;
+  map.rank = uint8_t(rank);
+  map.elementBytes = bytes[type];
+  map.width = widths[swizzle];
+  map.base = static_cast<char *>(base);
+  for (uint32_t d = 0; d != rank; ++d) {
+    if (size[d] == 0 || size[d] > uint64_t(1) << 32)
+      return refuseMap("expected sizes from 1 to 2^32");
+    if (box[d] == 0 || box[d] > 256)
+      return refuseMap("expected a box of 1 to 256 in every dimension");
+    if (elementStride[d] != 1)
+      return refuseMap("the emulator has no element strides");
+    if (d && (stride[d - 1] % 16 || stride[d - 1] >= uint64_t(1) << 40))
+      return refuseMap("expected strides that are multiples of 16 below 2^40");
+    map.size[d] = size[d];
+    map.box[d] = uint16_t(box[d]);
+    map.stride[d] = d ? stride[d - 1] : map.elementBytes;
+  }
+  uint32_t row = box[0] * map.elementBytes;
+  if (row % 16)
+    return refuseMap("expected rows of the box of a multiple of 16 bytes");
+  if (map.width && row > map.width)
+    return refuseMap("expected rows of the box no longer than the swizzle");
+  std::memset(encoded, 0, 128);
+  std::memcpy(encoded, &map, sizeof map);
+  return success;
+}
+
+//===----------------------------------------------------------------------===//
+// Modules and launches
+//===----------------------------------------------------------------------===//
+
+REPO_API int cuModuleLoadData(void **module, const void *data) {
+  const auto *image = static_cast<const repo_emulator_image *>(data);
+  if (image->magic != REPO_EMULATOR_MAGIC)
+    return fail(invalidImage, "the emulator loads only images of emulated "
+                              "kernels");
+  auto *loaded = new Module;
+  for (uint64_t i = 0; i != image->num_kernels; ++i)
+    loaded->functions[image->kernels[i].name].kernel = &image->kernels[i];
+  *module = loaded;
+  return success;
+}
+REPO_API int cuModuleUnload(void *module) {
+  delete static_cast<Module *>(module);
+  return success;
+}
+REPO_API int cuModuleGetFunction(void **function, void *module,
+                                 const char *name) {
+  auto &functions = static_cast<Module *>(module)->functions;
+  auto it = functions.find(name);
+  if (it == functions.end())
+    return fail(notFound, std::string("no kernel `") + name + "`");
+  *function = &it->second;
+  return success;
+}
+REPO_API int cuFuncSetAttribute(void *function, int attribute, int value) {
+  auto *f = static_cast<Function *>(function);
+  if (attribute != smemAttribute)
+    return success;
+  if (value < 0 ||
+      uint32_t(value) + f->kernel->dynamic_offset > sharedBytes - reservedBytes)
+    return fail(invalidValue, "more shared memory than a block can have");
+  f->maxDynamic = uint32_t(value);
+  return success;
+}
+
+static int launch(const Function &function, const unsigned *grid,
+                  const unsigned *block, unsigned dynamic, void **parameters) {
+  const repo_emulator_kernel &kernel = *function.kernel;
+  uint64_t threads = uint64_t(block[0]) * block[1] * block[2];
+  std::string name = std::string("kernel `") + kernel.name + "`: ";
+  if (!threads || threads > maxThreads ||
+      (kernel.max_threads && threads > kernel.max_threads))
+    return fail(invalidValue,
+                name + "expected blocks of 1 to " +
+                    std::to_string(kernel.max_threads ? kernel.max_threads
+                                                      : maxThreads) +
+                    " threads, got " + std::to_string(threads));
+  if (!grid[0] || !grid[1] || !grid[2] || grid[1] > 65535 || grid[2] > 65535)
+    return fail(invalidValue, name + "expected a grid of at least 1 and at "
+                                     "most 65535 in y and z");
+  if (dynamic > function.maxDynamic)
+    return fail(invalidValue, name + "expected at most " +
+                                  std::to_string(function.maxDynamic) +
+                                  " bytes of dynamic shared memory, got " +
+                                  std::to_string(dynamic));
+  std::lock_guard<std::mutex> lock(getMutex());
+  if (!machine)
+    machine = new Machine;
+  if (!machine->sharedBase)
+    return fail(outOfMemory, "emulator: no memory below 4 GiB");
+  machine->sharedEnd = machine->sharedBase + reservedBytes +
+                       std::max(kernel.static_shared,
+                                dynamic ? kernel.dynamic_offset + dynamic : 0);
+  if (!machine->launch(kernel, parameters, grid, block, dynamic))
+    return fail(launchFailed, machine->error);
+  return success;
+}
+
+REPO_API int cuLaunchKernelEx(const LaunchConfig *config, void *function,
+                              void **parameters, void **) {
+  return launch(*static_cast<Function *>(function), config->grid, config->block,
+                config->sharedBytes, parameters);
+}
+REPO_API int cuLaunchKernel(void *function, unsigned gridX, unsigned gridY,
+                            unsigned gridZ, unsigned blockX, unsigned blockY,
+                            unsigned blockZ, unsigned shared, void *,
+                            void **parameters, void **) {
+  const unsigned grid[] = {gridX, gridY, gridZ},
+                 block[] = {blockX, blockY, blockZ};
+  return launch(*static_cast<Function *>(function), grid, block, shared,
+                parameters);
+}
