@@ -223,7 +223,6 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
     return module.emitError() << error;
   code->setTargetTriple(machine->getTargetTriple());
   code->setDataLayout(machine->createDataLayout());
-  std::string error;
   if (options.target.matrixUnitIsEmulated && failed(emulateTiles(*code, error)))
     return module.emitError() << error;
   setAttributes(*code, options);
