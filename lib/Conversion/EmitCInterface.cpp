@@ -145,7 +145,7 @@ static LLVM::GlobalOp emitSignature(TableEmitter &tables,
                tables.integer(b, 8, bits),
                tables.integer(b, 8, argument.shape.size()),
                tables.integer(b, 8, static_cast<int64_t>(argument.role)),
-               tables.integer(b, 32, 0)}));
+               tables.integer(b, 32, argument.alignment)}));
         }
         return tables.pack(b, arrayType, entries);
       });
@@ -244,6 +244,20 @@ static void emitEntry(LLVM::LLVMFuncOp call, LLVM::GlobalOp signature,
   LLVM::ReturnOp::create(builder, loc, status);
 }
 
+/// NAME_size(): the bytes that NAME writes.
+static void emitPackedSize(ModuleOp module, StringRef name, int64_t bytes) {
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  Location loc = module.getLoc();
+  Type i64 = builder.getI64Type();
+  auto function =
+      LLVM::LLVMFuncOp::create(builder, loc, (name + "_size").str(),
+                               LLVM::LLVMFunctionType::get(i64, {}));
+  builder.setInsertionPointToStart(function.addEntryBlock(builder));
+  Value size =
+      LLVM::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(bytes));
+  LLVM::ReturnOp::create(builder, loc, size);
+}
+
 namespace {
 struct EmitCInterface : repo::impl::EmitCInterfaceBase<EmitCInterface> {
   using EmitCInterfaceBase::EmitCInterfaceBase;
@@ -262,7 +276,7 @@ struct EmitCInterface : repo::impl::EmitCInterfaceBase<EmitCInterface> {
             "llvm.linkage",
             LLVM::LinkageAttr::get(context, LLVM::Linkage::Internal));
 
-    SmallVector<EntrySignature> signatures;
+    std::vector<EntrySignature> signatures;
     llvm::json::Array manifestEntries;
     for (func::FuncOp function : entries) {
       FailureOr<EntrySignature> signature = analyzeSignature(function);
@@ -302,9 +316,11 @@ struct EmitCInterface : repo::impl::EmitCInterfaceBase<EmitCInterface> {
       function->setAttr("llvm.linkage", LLVM::LinkageAttr::get(
                                             context, LLVM::Linkage::Internal));
       for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i)
-        for (StringRef name :
-             {"repo.name", "repo.constant", "repo.inout", "repo.boolean"})
+        for (StringRef name : {"repo.name", "repo.constant", "repo.inout",
+                               "repo.boolean", "repo.packed"})
           function.removeArgAttr(i, name);
+      if (signature.packedBytes)
+        emitPackedSize(module, signature.name, *signature.packedBytes);
       LLVM::GlobalOp table = emitSignature(tables, signature, library);
       emitEntry(emitCall(function, signature), table, signature.name);
     }

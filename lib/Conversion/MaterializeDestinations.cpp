@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "repo/Conversion/Passes.h"
 
@@ -79,6 +80,187 @@ static LogicalResult checkElementType(func::FuncOp function, const Twine &where,
          << type;
 }
 
+//===----------------------------------------------------------------------===//
+// Packed weights
+//===----------------------------------------------------------------------===//
+
+/// Every part of packed weights starts at a multiple of so many bytes.
+static constexpr int64_t partAlignment = 64;
+
+/// The parts of packed weights, side by side in one tensor of bytes.
+namespace {
+class PackedBytes {
+public:
+  /// Adds a part; returns where it starts.
+  int64_t add(RankedTensorType type) {
+    int64_t start = size,
+            end =
+                start + type.getNumElements() *
+                            llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+    size = llvm::alignTo(end, partAlignment);
+    gaps.push_back({end, size - end});
+    return start;
+  }
+  /// Writes zeros between part `number` and the next: equal weights have equal
+  /// bytes.
+  void fillGap(OpBuilder &builder, Location loc, Value bytes,
+               unsigned number) const {
+    auto [start, length] = gaps[number];
+    if (!length)
+      return;
+    Value offset = arith::ConstantIndexOp::create(builder, loc, start);
+    Value gap = memref::ViewOp::create(
+        builder, loc, MemRefType::get({length}, builder.getI8Type()), bytes,
+        offset, ValueRange());
+    Value zero =
+        arith::ConstantOp::create(builder, loc, builder.getI8IntegerAttr(0));
+    linalg::FillOp::create(builder, loc, zero, gap);
+  }
+  MemRefType getType(MLIRContext *context) const {
+    return MemRefType::get({size}, IntegerType::get(context, 8));
+  }
+  /// The buffer of a part.
+  static Value view(OpBuilder &builder, Location loc, Value bytes,
+                    int64_t start, RankedTensorType type) {
+    Value offset = arith::ConstantIndexOp::create(builder, loc, start);
+    return memref::ViewOp::create(
+        builder, loc, MemRefType::get(type.getShape(), type.getElementType()),
+        bytes, offset, ValueRange());
+  }
+
+private:
+  int64_t size = 0;
+  /// Where the gap after a part starts, and its length.
+  SmallVector<std::pair<int64_t, int64_t>> gaps;
+};
+} // namespace
+
+static LogicalResult checkPart(func::FuncOp function, Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (tensor && tensor.hasStaticShape() &&
+      tensor.getElementType().isIntOrFloat())
+    return success();
+  return function.emitError("expected parts of packed weights to be tensors of "
+                            "static size, got ")
+         << type;
+}
+
+/// The arguments with `repo.packed` become views of one argument, the first.
+static LogicalResult joinPackedArguments(func::FuncOp function) {
+  Block &body = function.getBody().front();
+  MLIRContext *context = function.getContext();
+  BitVector packed(function.getNumArguments());
+  PackedBytes bytes;
+  SmallVector<int64_t> starts;
+  for (BlockArgument argument : body.getArguments()) {
+    if (!function.getArgAttr(argument.getArgNumber(), "repo.packed"))
+      continue;
+    if (failed(checkPart(function, argument.getType())))
+      return failure();
+    packed.set(argument.getArgNumber());
+    starts.push_back(bytes.add(cast<RankedTensorType>(argument.getType())));
+  }
+  if (starts.empty())
+    return success();
+  OpBuilder builder = OpBuilder::atBlockBegin(&body);
+  NamedAttrList attributes;
+  attributes.set("repo.packed", builder.getUnitAttr());
+  attributes.set("repo.name", builder.getStringAttr("packed"));
+  if (failed(function.insertArgument(0, bytes.getType(context),
+                                     attributes.getDictionary(context),
+                                     function.getLoc())))
+    return failure();
+  BitVector gone(function.getNumArguments());
+  for (auto [i, old] : llvm::enumerate(packed.set_bits())) {
+    BlockArgument argument = body.getArgument(old + 1);
+    gone.set(old + 1);
+    Location loc = argument.getLoc();
+    Value view = PackedBytes::view(builder, loc, body.getArgument(0), starts[i],
+                                   cast<RankedTensorType>(argument.getType()));
+    argument.replaceAllUsesWith(bufferization::ToTensorOp::create(
+        builder, loc, argument.getType(), view, /*restrict=*/true,
+        /*writable=*/false));
+  }
+  return function.eraseArguments(gone);
+}
+
+/// Gives the ops that compute `value` the buffer it is to end in: reshapes are
+/// taken to the buffer, and a call that was given an empty tensor gets the
+/// buffer.
+static void materializeTo(OpBuilder &builder, Location loc, Value value,
+                          Value buffer) {
+  if (auto collapse = value.getDefiningOp<tensor::CollapseShapeOp>();
+      collapse && collapse.getSrcType().getNumDynamicDims() ==
+                      collapse.getResultType().getNumDynamicDims()) {
+    SmallVector<OpFoldResult> sizes =
+        tensor::getMixedSizes(builder, loc, collapse.getSrc());
+    FailureOr<MemRefType> type = memref::ExpandShapeOp::computeExpandedType(
+        cast<MemRefType>(buffer.getType()), collapse.getSrcType().getShape(),
+        collapse.getReassociationIndices());
+    if (succeeded(type)) {
+      buffer = memref::ExpandShapeOp::create(builder, loc, *type, buffer,
+                                             collapse.getReassociationIndices(),
+                                             sizes);
+      return materializeTo(builder, loc, collapse.getSrc(), buffer);
+    }
+  }
+  if (auto call = value.getDefiningOp<func::CallOp>())
+    for (OpOperand &operand : call->getOpOperands())
+      if (auto empty = operand.get().getDefiningOp<tensor::EmptyOp>();
+          empty && empty.getType() == value.getType() &&
+          buffer.getDefiningOp<memref::ViewOp>()) {
+        OpBuilder before(call);
+        buffer.getDefiningOp()->moveBefore(call);
+        buffer.getDefiningOp()->getOperand(1).getDefiningOp()->moveBefore(
+            buffer.getDefiningOp());
+        operand.set(bufferization::ToTensorOp::create(
+            before, loc, value.getType(), buffer, /*restrict=*/true,
+            /*writable=*/true));
+        break;
+      }
+  bufferization::MaterializeInDestinationOp::create(
+      builder, loc, TypeRange{}, value, buffer, /*restrict=*/true,
+      /*writable=*/true);
+}
+
+/// The results with `repo.packed` go to one argument, the last.
+static LogicalResult joinPackedResults(func::FuncOp function) {
+  Block &body = function.getBody().front();
+  Operation *terminator = body.getTerminator();
+  BitVector packed(function.getNumResults());
+  PackedBytes bytes;
+  SmallVector<int64_t> starts;
+  for (auto [i, type] : llvm::enumerate(function.getResultTypes())) {
+    if (!function.getResultAttr(i, "repo.packed"))
+      continue;
+    if (failed(checkPart(function, type)))
+      return failure();
+    packed.set(i);
+    starts.push_back(bytes.add(cast<RankedTensorType>(type)));
+  }
+  if (starts.empty())
+    return success();
+  OpBuilder builder(terminator);
+  NamedAttrList attributes;
+  attributes.set("repo.packed", builder.getUnitAttr());
+  attributes.set("repo.name", builder.getStringAttr("packed"));
+  unsigned position = function.getNumArguments();
+  if (failed(function.insertArgument(
+          position, bytes.getType(function.getContext()),
+          attributes.getDictionary(function.getContext()), function.getLoc())))
+    return failure();
+  for (auto [i, number] : llvm::enumerate(packed.set_bits())) {
+    Value value = terminator->getOperand(number);
+    Value view =
+        PackedBytes::view(builder, value.getLoc(), body.getArgument(position),
+                          starts[i], cast<RankedTensorType>(value.getType()));
+    materializeTo(builder, value.getLoc(), value, view);
+    bytes.fillGap(builder, value.getLoc(), body.getArgument(position), i);
+  }
+  terminator->eraseOperands(packed);
+  return function.eraseResults(packed);
+}
+
 static LogicalResult materializeDestinations(func::FuncOp function) {
   MLIRContext *context = function.getContext();
   Location loc = function.getLoc();
@@ -87,6 +269,9 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
            << function.getName() << "` to be one block";
   Block &body = function.getBody().front();
   auto terminator = cast<func::ReturnOp>(body.getTerminator());
+  if (failed(joinPackedArguments(function)) ||
+      failed(joinPackedResults(function)))
+    return failure();
 
   // Which argument holds which result in place.
   SmallVector<std::optional<unsigned>> holder(function.getNumResults());
@@ -115,6 +300,8 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
   for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
     BlockArgument argument = body.getArgument(i);
     Type type = argument.getType();
+    if (function.getArgAttr(i, "repo.packed"))
+      continue;
     auto tensorType = dyn_cast<RankedTensorType>(type);
     if (!tensorType) {
       if (type.isIndex())
@@ -173,9 +360,7 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
         attrs.set("repo.boolean", builder.getUnitAttr());
       resultAttrs.push_back(attrs.getDictionary(context));
     }
-    bufferization::MaterializeInDestinationOp::create(
-        builder, loc, TypeRange{}, value, destination, /*restrict=*/true,
-        /*writable=*/true);
+    materializeTo(builder, loc, value, destination);
   }
   terminator.getOperandsMutable().clear();
 
@@ -198,13 +383,21 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
 }
 
 /// Private functions take buffers like the public ones: with a unit inner
-/// stride, without which rows could not be read as vectors.
+/// stride, without which rows could not be read as vectors. Parts of packed
+/// weights have no gaps.
 static void setBufferLayouts(func::FuncOp function) {
-  for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i)
-    if (auto type = dyn_cast<RankedTensorType>(function.getArgumentTypes()[i]))
-      function.setArgAttr(
-          i, bufferization::BufferizationDialect::kBufferLayoutAttrName,
-          getBoundaryType(type).getLayout());
+  for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
+    auto type = dyn_cast<RankedTensorType>(function.getArgumentTypes()[i]);
+    if (!type)
+      continue;
+    MemRefLayoutAttrInterface layout = getBoundaryType(type).getLayout();
+    if (function.getArgAttr(i, "repo.packed"))
+      layout = AffineMapAttr::get(AffineMap::getMultiDimIdentityMap(
+          type.getRank(), function.getContext()));
+    function.removeArgAttr(i, "repo.packed");
+    function.setArgAttr(
+        i, bufferization::BufferizationDialect::kBufferLayoutAttrName, layout);
+  }
 }
 
 /// Gives every function with a body the context as argument 0, and passes it on
@@ -250,7 +443,8 @@ static void copyCalledEntries(ModuleOp module) {
     copy.setName((function.getName() + ".inner").str());
     copy.setPrivate();
     for (unsigned i = 0, e = copy.getNumArguments(); i != e; ++i)
-      for (StringRef name : {"repo.name", "repo.constant", "repo.inout"})
+      for (StringRef name :
+           {"repo.name", "repo.constant", "repo.inout", "repo.packed"})
         copy.removeArgAttr(i, name);
     for (unsigned i = 0, e = copy.getNumResults(); i != e; ++i)
       copy.removeResultAttr(i, StringAttr::get(copy.getContext(), "repo.name"));

@@ -17,12 +17,15 @@
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/IndexingMapOpInterface.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "llvm/ADT/EquivalenceClasses.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/xxhash.h"
 
 using namespace mlir;
 using namespace mlir::repo;
@@ -117,6 +120,10 @@ private:
             [&](auto op) { uniteSizes(op.getResult(), op.getMixedSizes()); })
         .Case<tensor::ExpandShapeOp>([&](tensor::ExpandShapeOp op) {
           uniteSizes(op.getResult(), op.getMixedOutputShape());
+          uniteSingleGroups(op.getReassociationIndices(), op.getSrc(),
+                            op.getResult());
+        })
+        .Case<memref::ExpandShapeOp>([&](memref::ExpandShapeOp op) {
           uniteSingleGroups(op.getReassociationIndices(), op.getSrc(),
                             op.getResult());
         })
@@ -243,13 +250,88 @@ llvm::json::Value EntrySignature::toJSON() const {
       else
         shape.push_back(symbols[-1 - size]);
     }
-    list.push_back(llvm::json::Object{
+    llvm::json::Object object{
         {"name", argument.name},
         {"dtype", stringifyElementType(argument.elementType)},
         {"shape", std::move(shape)},
-        {"role", stringifyRole(argument.role)}});
+        {"role", stringifyRole(argument.role)}};
+    if (argument.alignment)
+      object["alignment"] = argument.alignment;
+    list.push_back(std::move(object));
   }
-  return llvm::json::Object{{"name", name}, {"args", std::move(list)}};
+  llvm::json::Object result{{"name", name}, {"args", std::move(list)}};
+  if (!packedBytes)
+    return result;
+  llvm::json::Array partList;
+  for (const PackedPart &part : parts)
+    partList.push_back(
+        llvm::json::Object{{"entry", part.entry},
+                           {"sources", llvm::json::Array(part.sources)},
+                           {"offset", part.offset},
+                           {"bytes", part.bytes}});
+  result["packed_layout"] = llvm::utohexstr(packedLayout, /*LowerCase=*/true);
+  result["parts"] = std::move(partList);
+  return result;
+}
+
+/// Packed weights are aligned to a line of the cache.
+static constexpr int64_t packedAlignment = 64;
+
+/// The buffer that a view is of.
+static Value getViewed(Value buffer) {
+  while (auto view = buffer.getDefiningOp<ViewLikeOpInterface>())
+    buffer = view.getViewSource();
+  return buffer;
+}
+
+/// The public function that does nothing but call `kernel`, if there is one. A
+/// function that packs a single constant looks the same, but comes before.
+static func::FuncOp findEntryOf(func::FuncOp kernel) {
+  func::FuncOp entry;
+  auto module = kernel->getParentOfType<ModuleOp>();
+  for (auto function : module.getOps<func::FuncOp>()) {
+    if (!function.isPublic() || function.isExternal())
+      continue;
+    auto calls = llvm::to_vector(function.getOps<func::CallOp>());
+    if (calls.size() == 1 && calls[0].getCallee() == kernel.getName() &&
+        function.getNumArguments() == kernel.getNumArguments())
+      entry = function;
+  }
+  return entry;
+}
+
+/// The parts that `function` writes to packed weights: results of calls, in
+/// views of the argument.
+static void describeParts(func::FuncOp function, EntrySignature &signature) {
+  auto module = function->getParentOfType<ModuleOp>();
+  std::string text;
+  llvm::raw_string_ostream layout(text);
+  function.walk([&](bufferization::MaterializeInDestinationOp op) {
+    auto view = op.getDest().getDefiningOp<memref::ViewOp>();
+    auto call = op.getSource().getDefiningOp<func::CallOp>();
+    if (!view || !call)
+      return;
+    auto kernel = module.lookupSymbol<func::FuncOp>(call.getCallee());
+    func::FuncOp entry = kernel ? findEntryOf(kernel) : func::FuncOp();
+    std::optional<int64_t> offset = getConstantIntValue(view.getByteShift());
+    if (!entry || entry == function || !offset)
+      return;
+    PackedPart part;
+    part.entry = entry.getName().str();
+    part.offset = *offset;
+    MemRefType type = view.getType();
+    part.bytes = type.getNumElements() *
+                 llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+    for (Value operand : call.getOperands())
+      if (auto source = operand.getDefiningOp<bufferization::ToTensorOp>())
+        if (auto argument = dyn_cast<BlockArgument>(source.getBuffer()))
+          part.sources.push_back(
+              signature.arguments[argument.getArgNumber() - 1].name);
+    layout << *offset << " " << llvm::join(part.sources, " ") << " ";
+    kernel.getBody().front().print(layout);
+    signature.parts.push_back(std::move(part));
+  });
+  signature.packedLayout = llvm::xxh3_64bits(layout.str());
 }
 
 FailureOr<EntrySignature> mlir::repo::analyzeSignature(func::FuncOp function) {
@@ -259,7 +341,7 @@ FailureOr<EntrySignature> mlir::repo::analyzeSignature(func::FuncOp function) {
   llvm::SmallPtrSet<Value, 4> outputs;
   DenseMap<Value, Type> logicalElement;
   function.walk([&](bufferization::MaterializeInDestinationOp op) {
-    outputs.insert(op.getDest());
+    outputs.insert(getViewed(op.getDest()));
   });
 
   EntrySignature signature;
@@ -290,6 +372,13 @@ FailureOr<EntrySignature> mlir::repo::analyzeSignature(func::FuncOp function) {
       continue;
     }
     argument.elementType = type.getElementType();
+    if (function.getArgAttr(i, "repo.packed")) {
+      argument.elementType =
+          IntegerType::get(function.getContext(), 8, IntegerType::Unsigned);
+      argument.alignment = packedAlignment;
+      if (argument.role == EntryArgument::Role::output)
+        signature.packedBytes = type.getNumElements();
+    }
     if (function.getArgAttr(i, "repo.boolean"))
       argument.elementType = IntegerType::get(function.getContext(), 1);
     for (int64_t dim = 0; dim < type.getRank(); ++dim) {
@@ -306,5 +395,7 @@ FailureOr<EntrySignature> mlir::repo::analyzeSignature(func::FuncOp function) {
       argument.shape.push_back(it->second);
     }
   }
+  if (signature.packedBytes)
+    describeParts(function, signature);
   return signature;
 }

@@ -17,6 +17,7 @@ static constexpr StringRef splitRotation = "repo-split-rotation",
                            tileAttention = "repo-tile-attention",
                            tileRotation = "repo-tile-rotation",
                            expandTrigonometry = "repo-expand-trigonometry",
+                           packWeights = "repo-pack-weights",
                            parallelize = "repo-parallelize",
                            lowerBlocks = "repo-lower-online-attention",
                            vectorizeContractions =
@@ -24,13 +25,25 @@ static constexpr StringRef splitRotation = "repo-split-rotation",
 
 ArrayRef<StringRef> repo::getOptionalCPUPasses() {
   static constexpr StringRef names[] = {
-      splitRotation, tileAttention, tileRotation,         expandTrigonometry,
-      parallelize,   lowerBlocks,   vectorizeContractions};
+      packWeights,        splitRotation, tileAttention, tileRotation,
+      expandTrigonometry, parallelize,   lowerBlocks,   vectorizeContractions};
   return names;
 }
 
 static bool wants(const repo::CPUOptions &options, StringRef pass) {
   return !llvm::is_contained(options.skip, pass);
+}
+
+void repo::buildCPUPackingPipeline(OpPassManager &pm,
+                                   const CPUOptions &options) {
+  if (!wants(options, packWeights))
+    return;
+  int64_t lanes = options.target.getVectorLanes();
+  pm.addPass(createAddPackedEntries());
+  PackWeightsOptions panels;
+  panels.columns = lanes * options.target.getVectorRegisters() / 8;
+  pm.addPass(createPackWeights(panels));
+  pm.addPass(createHoistPacking());
 }
 
 void repo::buildCPUSchedulePipeline(OpPassManager &pm,
@@ -57,6 +70,7 @@ void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
   rest.keepAttributes = true;
   rest.keepBlocks = wants(options, lowerBlocks) ? lanes : 0;
   pm.addPass(createDecompose(rest));
+  pm.addPass(createLowerPacks());
   pm.addPass(createConvertElementwiseToLinalgPass());
   if (wants(options, expandTrigonometry))
     pm.addPass(createExpandTrigonometry());

@@ -57,9 +57,10 @@ void mlir::repo::registerPipelines() {
           llvm::report_fatal_error(StringRef(error), /*gen_crash_diag=*/false);
         EntryOptions entries;
         entries.features = target->getFeatureList();
-        buildEntryPipeline(pm, entries);
         CPUOptions cpu;
         cpu.target = *target;
+        buildCPUPackingPipeline(pm, cpu);
+        buildEntryPipeline(pm, entries);
         buildCPUSchedulePipeline(pm, cpu);
         buildCPUTilePipeline(pm, cpu);
         buildCPUVectorPipeline(pm, cpu);

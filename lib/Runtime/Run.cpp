@@ -92,6 +92,13 @@ private:
 
     slots.push_back(static_cast<int64_t>(
         reinterpret_cast<intptr_t>(tensor->data) + tensor->byte_offset));
+    if (argument.alignment && !empty && slots.back() % argument.alignment)
+      return fail(argument,
+                  "expected an address aligned to " +
+                      std::to_string(argument.alignment) +
+                      " bytes, got one at " +
+                      std::to_string(slots.back() % argument.alignment) +
+                      " bytes past it");
     for (int32_t dim = 0; dim < argument.rank; ++dim)
       slots.push_back(tensor->shape[dim]);
     size_t first = slots.size();

@@ -79,6 +79,7 @@ static void addStage(OpPassManager &pm, StringRef stage,
   cpu.report = options.report;
   cpu.skip = options.skip;
   if (stage == "schedule") {
+    buildCPUPackingPipeline(pm, cpu);
     buildEntryPipeline(pm, entries);
     buildCPUSchedulePipeline(pm, cpu);
   } else if (stage == "tile") {

@@ -140,7 +140,15 @@ static void emitEntry(raw_ostream &os, const llvm::json::Object &entry) {
           " */\n\n";
     return;
   }
-  os << " */\nint32_t " << name
+  if (const llvm::json::Array *parts = entry.getArray("parts"))
+    if (!parts->empty())
+      os << llvm::formatv(" *   packed of {0} parts, layout {1}\n",
+                          parts->size(),
+                          entry.getString("packed_layout").value_or(""));
+  os << " */\n";
+  if (entry.getArray("parts"))
+    os << "int64_t " << name << "_size(void);\n";
+  os << "int32_t " << name
      << "(struct repo_rt_context *context, DLTensor *const *tensors,\n"
         "    int32_t count);\n\nstatic inline int32_t "
      << name << "_call(struct repo_rt_context *context";
@@ -178,7 +186,10 @@ std::string mlir::repo::emitHeader(StringRef manifest) {
         "and returns\n"
      << " * 0 or an error code; repo_rt_last_error(context) has the text. "
         "Sizes with the\n"
-     << " * same name must be equal.\n */\n";
+     << " * same name must be equal. NAME_packed takes the constants of NAME "
+        "as "
+        "one tensor\n"
+     << " * of bytes, aligned to 64, that NAME_pack wrote.\n */\n";
   os << "#ifndef " << guard << "\n#define " << guard << "\n\n" << declarations;
   for (const llvm::json::Value &value : *library.getArray("entries"))
     emitEntry(os, *value.getAsObject());

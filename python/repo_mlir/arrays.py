@@ -169,8 +169,16 @@ def long_dtype(short):
     return _LONG[short]
 
 
-def empty(kind, shape, dtype):
-    """A new array of the library `kind`: `Array` whose owner the caller gets by `export`."""
+def empty(kind, shape, dtype, alignment=0):
+    """A new array of the library `kind`: `Array` whose owner the caller gets by `export`.
+
+    alignment: of its address in bytes, for arrays of one dimension.
+    """
+    if alignment:
+        size = np.dtype(numpy_dtype(dtype)).itemsize
+        extra = empty(kind, [shape[0] + alignment // size], dtype)
+        skip = -extra.address % alignment // size
+        return wrap(extra.owner[skip:skip + shape[0]], "result")
     if kind == "torch":
         torch = _torch()
         return wrap(torch.empty(tuple(shape), dtype=getattr(torch, dtype)), "result")

@@ -48,7 +48,11 @@ def compile(source, *, target="cpu", cpu="native", chip=None, out=None, pipeline
 
 
 class Library:
-    """An open library; `library["entry"]` is callable with arrays."""
+    """An open library; `library["entry"]` is callable with arrays.
+
+    An entry NAME with constant weights has a faster twin NAME_packed, which takes them packed, once:
+    `packed = library.pack("NAME", *constants)`, then `library["NAME_packed"](packed, *other_inputs)`.
+    """
 
     def __init__(self, path):
         self.path = os.fspath(path)
@@ -56,13 +60,24 @@ class Library:
         here = context()
         check(runtime().repo_rt_library_open(here, os.fsencode(os.path.abspath(self.path)), ctypes.byref(pointer)), here)
         self._pointer = pointer
-        manifest = json.loads(runtime().repo_rt_library_manifest(pointer))
-        self.entries = {entry["name"]: Entry(self, entry) for entry in manifest["entries"]}
+        self.manifest = json.loads(runtime().repo_rt_library_manifest(pointer))
+        self.entries = {entry["name"]: Entry(self, entry) for entry in self.manifest["entries"]}
 
     def __getitem__(self, name):
         if name not in self.entries:
             raise RepoError(f"{self.path}: no entry `{name}`; there are: {', '.join(self.entries)}")
         return self.entries[name]
+
+    def pack(self, name, *constants, out=None):
+        """The weights of the entry `name` as `NAME_packed` takes them: an array of bytes, aligned to 64.
+
+        constants: the arguments of the entry that are constant, in order. Entries whose "packed_layout" in the
+        manifest is the same (the prefill and the step of a model) share one packed array.
+        """
+        self[name]
+        if f"{name}_pack" not in self.entries:
+            raise RepoError(f"{self.path}: entry `{name}` has no constant weights to pack")
+        return self[f"{name}_pack"](*constants, out=out)
 
     def __del__(self):
         if getattr(self, "_pointer", None) and runtime is not None:  # None while Python shuts down
@@ -119,7 +134,8 @@ class Entry:
         if outs is None:
             kind = inputs[0].kind if inputs else "numpy"
             outs = [arrays.empty(kind, [self._size(size, symbols, argument) for size in argument["shape"]],
-                                 arrays.long_dtype(argument["dtype"])) for argument in self.outputs]
+                                 arrays.long_dtype(argument["dtype"]), argument.get("alignment", 0))
+                    for argument in self.outputs]
         self._check_outputs(outs, prepared)
         in_order, results = iter(prepared), iter(outs)
         tensors, alive = [], []

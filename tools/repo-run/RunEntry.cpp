@@ -141,11 +141,14 @@ private:
         elements *= size;
       DLDataType dtype =
           given ? given->dtype : DLDataType{type->code, type->bits, 1};
-      buffer->bytes.resize(std::max<size_t>(1, elements * (dtype.bits / 8)));
+      // Packed weights are aligned to a line of the cache.
+      constexpr size_t alignment = 64;
+      buffer->bytes.resize(elements * (dtype.bits / 8) + alignment);
+      char *data = buffer->bytes.data();
+      data += -reinterpret_cast<uintptr_t>(data) % alignment;
       if (given && elements)
-        std::memcpy(buffer->bytes.data(), given->data,
-                    elements * (dtype.bits / 8));
-      buffer->tensor.data = buffer->bytes.data();
+        std::memcpy(data, given->data, elements * (dtype.bits / 8));
+      buffer->tensor.data = data;
       buffer->tensor.device = {static_cast<decltype(DLDevice::device_type)>(1),
                                0};
       buffer->tensor.ndim = static_cast<int32_t>(buffer->shape.size());

@@ -19,7 +19,8 @@ def MaterializeDestinations : Pass<"repo-materialize-destinations", "::mlir::Mod
     `bufferization.materialize_in_destination`, so that bufferization copies nothing. The
     execution context becomes argument 0. An argument with `repo.inout = R` is read and
     written in place, and result R has no buffer of its own. Boolean tensors cross the
-    boundary as bytes.
+    boundary as bytes. Arguments or results with `repo.packed` cross it as one tensor of
+    bytes, in which they lie side by side, each from a multiple of 64 bytes on.
 
     Before:
 
@@ -45,7 +46,8 @@ def MaterializeDestinations : Pass<"repo-materialize-destinations", "::mlir::Mod
   }];
   let dependentDialects = ["::mlir::bufferization::BufferizationDialect",
     "::mlir::LLVM::LLVMDialect", "::mlir::linalg::LinalgDialect",
-    "::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
+    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::tensor::TensorDialect"];
 }
 
 def EmitCInterface : Pass<"repo-emit-c-interface", "::mlir::ModuleOp"> {
@@ -59,6 +61,10 @@ def EmitCInterface : Pass<"repo-emit-c-interface", "::mlir::ModuleOp"> {
 
     Two dynamic sizes get the same symbol if the ops of the function need them to be
     equal (their indexing maps say so); the runtime refuses tensors in which they differ.
+
+    Beside a function `NAME_pack` that writes packed weights, `int64_t NAME_pack_size(void)` tells
+    their size in bytes; the manifest lists their parts: which entry makes each
+    (`NAME_pack_partK`), of which constants, where it lies.
 
     After (shortened):
 

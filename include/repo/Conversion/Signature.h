@@ -29,6 +29,18 @@ struct EntryArgument {
   Type elementType;
   /// A size, or -(1 + s) for symbol s.
   SmallVector<int64_t> shape;
+  /// Bytes of which its address is a multiple; 0: those of an element.
+  int64_t alignment = 0;
+};
+
+/// A part of packed weights.
+struct PackedPart {
+  /// The entry that makes this part alone.
+  std::string entry;
+  /// The constants it is made of.
+  std::vector<std::string> sources;
+  /// Where it lies.
+  int64_t offset, bytes;
 };
 
 struct EntrySignature {
@@ -36,6 +48,12 @@ struct EntrySignature {
   SmallVector<EntryArgument> arguments;
   /// The names of the symbols: "N", or "s0" where the module gives none.
   SmallVector<std::string> symbols;
+  /// Of an entry that writes packed weights: their size and parts, and a number
+  /// that says how they lie. Packed weights fit another entry whose number is
+  /// the same.
+  std::optional<int64_t> packedBytes;
+  SmallVector<PackedPart> parts;
+  uint64_t packedLayout = 0;
 
   llvm::json::Value toJSON() const;
 };

@@ -62,6 +62,9 @@ struct CPUOptions {
 /// The flags of the passes that the CPU path can do without.
 ArrayRef<StringRef> getOptionalCPUPasses();
 
+/// Before the entries: constants are packed once, by functions of their own.
+void buildCPUPackingPipeline(OpPassManager &pm, const CPUOptions &options);
+
 /// The CPU path between entries and the lowering of buffers, in three stages:
 /// fused and scheduled; tiled; bufferized, with vectors.
 void buildCPUSchedulePipeline(OpPassManager &pm, const CPUOptions &options);

@@ -22,6 +22,18 @@
  * NULL means row-major. Any size may be 0, then data may be NULL. Element
  * alignment suffices.
  *
+ * Weights. An entry NAME with constants (arguments with `repo.constant`) has a
+ * faster twin that takes them packed, once, in a layout of the compiler's:
+ *
+ *     int64_t bytes = NAME_pack_size();      // packed: uint8 [bytes], 64-byte
+ * aligned NAME_pack(context, {constants..., packed}, n + 1);
+ *     NAME_packed(context, {packed, other inputs..., outputs...}, m);
+ *
+ * The manifest gives the parts of the packed tensor: where each lies, of which
+ * constants it is made, and by which entry (NAME_pack_partK takes them and the
+ * part's bytes), so that weights can be packed one by one. Entries whose
+ * `packed_layout` is the same share one packed tensor.
+ *
  * There is no global state. A context must not be used by two threads at once.
  */
 
@@ -202,8 +214,8 @@ struct repo_rt_argument {
   const char *name;
   const int64_t *sizes; /**< a size, or -(1 + s) for symbol s */
   uint8_t dtype_code, dtype_bits, rank;
-  uint8_t role; /**< 0 input, 1 constant, 2 inout, 3 output */
-  uint32_t reserved;
+  uint8_t role;       /**< 0 input, 1 constant, 2 inout, 3 output */
+  uint32_t alignment; /**< of the address, in bytes; 0: any */
 };
 
 /** One entry. */

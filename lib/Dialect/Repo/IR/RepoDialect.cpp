@@ -51,6 +51,7 @@ LogicalResult RepoDialect::verifyOperationAttribute(Operation *op,
 
 /// The attributes an argument of a function may carry:
 ///   repo.constant           a weight, the same at every call;
+///   repo.packed             a part of the packed weights, in our own layout;
 ///   repo.boolean            bytes at the C boundary that stand for booleans;
 ///   repo.name = "q"         the name of the tensor in files and headers;
 ///   repo.inout = 1 : index  the buffer of this argument also holds result 1.
@@ -61,7 +62,8 @@ LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
   auto function = dyn_cast<FunctionOpInterface>(op);
   if (!function)
     return op->emitOpError("`") << name << "` belongs on a function argument";
-  if (name == "repo.constant" || name == "repo.boolean")
+  if (name == "repo.constant" || name == "repo.packed" ||
+      name == "repo.boolean")
     return isa<UnitAttr>(attr.getValue()) ? success()
                                           : op->emitOpError("expected `")
                                                 << name
@@ -80,11 +82,14 @@ LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
   return op->emitOpError("unknown argument attribute `") << name << "`";
 }
 
-/// A result may carry `repo.name`, the name of the tensor in files and headers.
+/// A result may carry `repo.name`, the name of the tensor in files and headers,
+/// and `repo.packed`, where it is a part of the packed weights.
 LogicalResult RepoDialect::verifyRegionResultAttribute(Operation *op, unsigned,
                                                        unsigned,
                                                        NamedAttribute attr) {
   if (attr.getName() == "repo.name" && isa<StringAttr>(attr.getValue()))
+    return success();
+  if (attr.getName() == "repo.packed" && isa<UnitAttr>(attr.getValue()))
     return success();
   return op->emitOpError("unknown result attribute `")
          << attr.getName().strref() << "`";

@@ -22,6 +22,25 @@ namespace repo {
 
 using namespace mlir;
 
+/// Of a contraction of panels `w[p, i, l]` into `out[.., p, l]`: the loops of p
+/// and l.
+static std::optional<std::pair<unsigned, unsigned>>
+getPanelDims(linalg::LinalgOp op) {
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  if (maps.size() != 3 || maps[1].getNumResults() < 3 ||
+      !maps[1].isProjectedPermutation() || maps[2].getNumResults() < 2)
+    return std::nullopt;
+  unsigned panels = maps[1].getDimPosition(0), lane = maps[1].getDimPosition(2);
+  AffineMap out = maps[2];
+  unsigned last = out.getNumResults() - 1;
+  if (!isa<AffineDimExpr>(out.getResult(last)) ||
+      !isa<AffineDimExpr>(out.getResult(last - 1)) ||
+      out.getDimPosition(last) != lane ||
+      out.getDimPosition(last - 1) != panels)
+    return std::nullopt;
+  return std::make_pair(panels, lane);
+}
+
 /// Tile sizes of an op, empty where it stays as it is.
 static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op,
                                          int64_t contractionRows,
@@ -37,6 +56,18 @@ static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op,
   for (unsigned dim : parallel)
     sizes[dim] = 1;
   if (linalg::isaContractionOpInterface(op)) {
+    if (std::optional<std::pair<unsigned, unsigned>> panel = getPanelDims(op)) {
+      // A panel at a time.
+      auto [panels, lane] = *panel;
+      sizes[lane] = 0;
+      std::optional<unsigned> rowDim;
+      for (unsigned dim : parallel)
+        if (dim != panels && dim != lane)
+          rowDim = dim;
+      if (rowDim)
+        sizes[*rowDim] = contractionRows;
+      return sizes;
+    }
     sizes[parallel.back()] = columns;
     sizes[parallel[parallel.size() - 2]] = contractionRows;
     return sizes;

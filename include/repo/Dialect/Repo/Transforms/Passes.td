@@ -277,6 +277,132 @@ def LowerOnlineAttentionAMX : Pass<"repo-lower-online-attention-amx", "::mlir::M
                            "::mlir::vector::VectorDialect"];
 }
 
+def AddPackedEntries : Pass<"repo-add-packed-entries", "::mlir::ModuleOp"> {
+  let summary = "entries that take their constants packed, beside those that take them as they are";
+  let description = [{
+    For every public function `NAME` with a contraction whose weight is a constant (an
+    argument with `repo.constant`, perhaps passed to private functions) adds a copy
+    `NAME_packed`, in which `repo.packed` stands for `repo.constant`: how these arguments
+    lie in memory is the compiler's choice. Private functions it calls are copied too, and
+    get `repo.packed` on what all calls take from packed arguments.
+    `repo-pack-weights` and `repo-fuse-contractions` then choose layouts, `repo-hoist-packing` makes the function that
+    writes them.
+
+    Before:
+
+    ```mlir
+    func.func @f(%x: tensor<?x64xf32>, %w: tensor<128x64xf32> {repo.constant}) -> ... { ... }
+    ```
+
+    After:
+
+    ```mlir
+    func.func @f(%x: tensor<?x64xf32>, %w: tensor<128x64xf32> {repo.constant}) -> ... { ... }
+    func.func @f_packed(%x: tensor<?x64xf32>, %w: tensor<128x64xf32> {repo.packed}) -> ... { ... }
+    ```
+  }];
+  let statistics = [Statistic<"numEntries", "num-entries", "Number of entries added">];
+}
+
+def PackWeights : Pass<"repo-pack-weights", "::mlir::ModuleOp"> {
+  let summary = "contractions with packed weights read them in panels of columns";
+  let description = [{
+    A contraction `out[.., o] += sum_i x[.., i] * w[o, i]` (or `w[i, o]`) of static o and i,
+    whose w is an argument with `repo.packed`, reads w as panels `[p, i, l]`,
+    o = p * `columns` + l, which `linalg.pack` makes; with `interleave` = r > 1 as
+    `[p, i / r, l, r]`, r products side by side, where r divides i. The output is computed in panels; columns past o
+    are cut off.
+
+    Before:
+
+    ```mlir
+    %y = linalg.contract indexing_maps = [(n, o, i) -> (n, i), (n, o, i) -> (o, i), (n, o, i) -> (n, o)]
+      ins(%x, %w : tensor<?x64xf32>, tensor<128x64xbf16>) outs(%zeros : tensor<?x128xf32>) -> tensor<?x128xf32>
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %p = linalg.pack %w inner_dims_pos = [0] inner_tiles = [64] into %empty : tensor<128x64xbf16> -> tensor<2x64x64xbf16>
+    %t = linalg.contract indexing_maps = [(n, p, i, l) -> (n, i), (n, p, i, l) -> (p, i, l), (n, p, i, l) -> (n, p, l)]
+      ins(%x, %p : tensor<?x64xf32>, tensor<2x64x64xbf16>) outs(%zeros : tensor<?x2x64xf32>) -> tensor<?x2x64xf32>
+    %y = tensor.collapse_shape %t [[0], [1, 2]] : tensor<?x2x64xf32> into tensor<?x128xf32>
+    ```
+  }];
+  let options = [
+    Option<"columns", "columns", "int64_t", "64", "columns of a panel">,
+    Option<"interleave", "interleave", "int64_t", "1", "products that lie side by side">];
+  let statistics = [Statistic<"numPacked", "num-packed", "Number of contractions that read packed weights">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
+def HoistPacking : Pass<"repo-hoist-packing", "::mlir::ModuleOp"> {
+  let summary = "what is computed of packed constants alone is computed once, by NAME_pack";
+  let description = [{
+    In functions with `repo.packed` arguments, ops whose operands are such arguments, or
+    results of such ops, move out: to the callers of a private function, and out of an
+    entry `NAME_packed` into `NAME_pack`, which takes the constants of `NAME` and gives
+    all parts of the packed weights, in the order in which `NAME_packed` takes them. Constants that are used
+    as they are become parts too. Entries whose constants agree in name and type get the same parts,
+    so that they can share one packed tensor. Each kind of part is an entry of its own, `NAME_pack_partK`.
+    `repo-materialize-destinations` lays the parts side by side in one tensor of bytes.
+
+    Before:
+
+    ```mlir
+    func.func @f_packed(%x: tensor<?x64xf32>, %w: tensor<128x64xf32> {repo.packed}) -> ... {
+      %p = linalg.pack %w ... : tensor<128x64xf32> -> tensor<2x64x64xf32>
+      ...
+    ```
+
+    After (shortened):
+
+    ```mlir
+    func.func @f_packed(%p: tensor<2x64x64xf32> {repo.packed}, %x: tensor<?x64xf32>) -> ... { ... }
+    func.func @f_pack(%w: tensor<128x64xf32> {repo.constant}) -> (tensor<2x64x64xf32> {repo.packed}) {
+      %empty = tensor.empty() : tensor<2x64x64xf32>
+      %p = call @f_pack.kernel0(%w, %empty) : ...
+      return %p : tensor<2x64x64xf32>
+    }
+    func.func @f_pack_part0(%w: tensor<128x64xf32> {repo.constant}) -> (tensor<2x64x64xf32> {repo.packed}) { ... }
+    func.func private @f_pack.kernel0(%w: tensor<128x64xf32>, %out: tensor<2x64x64xf32>) -> tensor<2x64x64xf32> {
+      %p = linalg.pack %w ... into %out : tensor<128x64xf32> -> tensor<2x64x64xf32>
+      return %p : tensor<2x64x64xf32>
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numParts", "num-parts", "Number of parts of packed weights">];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def LowerPacks : Pass<"repo-lower-packs", "::mlir::ModuleOp"> {
+  let summary = "linalg.pack to structured ops that tile and bufferize";
+  let description = [{
+    A `linalg.pack` without padding becomes a `linalg.generic` that reads its source by
+    o = p * tile + l; one with padding reads the source element by element, and the
+    padding value outside.
+
+    Before:
+
+    ```mlir
+    %p = linalg.pack %w inner_dims_pos = [0] inner_tiles = [64] into %out : tensor<128x64xf32> -> tensor<2x64x64xf32>
+    ```
+
+    After:
+
+    ```mlir
+    %p = linalg.generic {indexing_maps = [(p, i, l) -> (p * 64 + l, i), (p, i, l) -> (p, i, l)], iterator_types = [...]}
+      ins(%w : tensor<128x64xf32>) outs(%out : tensor<2x64x64xf32>) {
+    ^bb0(%in: f32, %unused: f32):
+      linalg.yield %in : f32
+    } -> tensor<2x64x64xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def Parallelize : Pass<"repo-parallelize", "::mlir::ModuleOp"> {
   let summary = "structured ops outside parallel loops to parallel loops";
   let description = [{
