@@ -4,10 +4,11 @@ import statistics
 import time
 
 
-def interleave(functions, rounds=31, seconds=20.0):
+def interleave(functions, rounds=31, seconds=20.0, pause=0.01):
     """Times each function once per round, in turn, after one call to warm up.
 
     functions: name -> callable without arguments. Returns name -> list of seconds.
+    The pause before each call lets threads of the one before fall asleep: those that spin take a core.
     Stops early (but not before 3 rounds) when `seconds` are used up.
     """
     for function in functions.values():
@@ -16,6 +17,7 @@ def interleave(functions, rounds=31, seconds=20.0):
     start = time.perf_counter()
     for done in range(rounds):
         for name, function in functions.items():
+            time.sleep(pause)
             begin = time.perf_counter()
             function()
             times[name].append(time.perf_counter() - begin)

@@ -17,6 +17,10 @@ import sys
 
 sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parent.parent / "python")]
 
+# Threads of a peer that wait for work do not take the core of what runs next.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("KMP_BLOCKTIME", "0")
+
 import limits as machine_limits  # noqa: E402
 import measure  # noqa: E402
 
@@ -40,7 +44,8 @@ def run_case(case, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--suite", required=True,
-                        choices=sorted(p.stem for p in pathlib.Path(__file__).parent.glob("suites/[a-z]*.py")))
+                        choices=sorted(p.stem for p in pathlib.Path(__file__).parent.glob("suites/[a-z]*.py")
+                                       if "def cases" in p.read_text()))
     parser.add_argument("--json", help="write the record to this file")
     parser.add_argument("--threads", default=None, help="thread counts, such as 1,2 (default: 1 and all)")
     parser.add_argument("--rounds", type=int, default=31, help="interleaved rounds (default 31)")

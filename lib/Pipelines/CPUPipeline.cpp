@@ -8,6 +8,7 @@
 
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Pass/PassManager.h"
+#include "repo/Conversion/Passes.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
 
@@ -92,4 +93,6 @@ void repo::buildCPUVectorPipeline(OpPassManager &pm,
     rows.report = options.report;
     pm.addPass(createVectorizeContractions(rows));
   }
+  // What is left of f32 functions becomes arithmetic, which LLVM vectorises.
+  pm.addPass(createApproximateMath());
 }

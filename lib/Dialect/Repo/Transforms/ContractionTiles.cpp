@@ -146,6 +146,12 @@ private:
   /// in the second-level cache (64 KB of 64 columns), those of the rows of a
   /// dot tile in the first.
   static constexpr int64_t panelDepth = 256, dotDepth = 1024;
+  /// Weights in panels, which come from memory where x has few rows, are asked
+  /// for so far ahead.
+  static constexpr int64_t prefetchBytes = 2048, cacheLine = 64;
+  int64_t getElementBytes() const {
+    return getElementTypeOrSelf(w).getIntOrFloatBitWidth() / 8;
+  }
   /// From so many rows of x on a copy of the weights pays.
   static constexpr int64_t minPanelRows = 24;
 
@@ -271,6 +277,15 @@ private:
   // Panels
   //===--------------------------------------------------------------------===//
 
+  /// Asks for a line of the panel's rows to come, into the second-level cache.
+  void prefetch(Value i, int64_t column) {
+    int64_t ahead = prefetchBytes / (dims.panelWidth * getElementBytes());
+    memref::PrefetchOp::create(b, loc, w,
+                               indices(maps[1], 0, column, plus(i, ahead)),
+                               /*isWrite=*/false, /*localityHint=*/2,
+                               /*isDataCache=*/true);
+  }
+
   using PanelLoad = function_ref<Value(Value i, int64_t vector)>;
 
   void emitPanels() {
@@ -278,7 +293,10 @@ private:
     blocks(2 * panelDepth, [&](Value from, Value to) {
       tiled(dims.o, zero, {1}, [&](int64_t) {
         emitPanelRows(vectors, from, to, [&](Value i, int64_t vector) {
-          return loadVector(w, indices(maps[1], 0, vector * lanes, i));
+          int64_t column = vector * lanes;
+          if (column * getElementBytes() % cacheLine == 0)
+            prefetch(i, column);
+          return loadVector(w, indices(maps[1], 0, column, i));
         });
       });
     });
@@ -301,7 +319,7 @@ private:
   void emitPanelRows(int64_t vectors, Value from, Value to, PanelLoad load) {
     int64_t rows = std::max<int64_t>(1, getNumRegisters() * 3 / 4 / vectors);
     SmallVector<int64_t> tiles = {rows};
-    for (int64_t fewer : {2, 1})
+    for (int64_t fewer : {4, 2, 1})
       if (fewer < tiles.back())
         tiles.push_back(fewer);
     tiled(dims.n, zero, tiles, [&](int64_t count) {
