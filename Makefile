@@ -4,12 +4,13 @@ BUILD := build
 PYTHON := .venv/bin/python
 export PATH := /usr/lib/llvm-22/bin:$(PATH)
 
-.PHONY: help run test test-frameworks build packages python lit pytest docs bench format lint clean
+.PHONY: help run test check-cuda test-frameworks build packages python lit pytest docs bench format lint clean
 
 help:
 	@echo "make run              compile a RePo model ahead of time, run it, compare it with the reference, draw its positions"
 	@echo "make test             lit, unit and Python tests"
 	@echo "make test-frameworks  tests that need PyTorch (installs it)"
+	@echo "make check-cuda       tests and benchmarks on a CUDA device"
 	@echo "make docs             pages of ops and passes in build/docs"
 	@echo "make bench            benchmarks against peers and the limits of the machine"
 	@echo "make format, lint     format the sources; check them"
@@ -41,6 +42,10 @@ test: lit unit pytest
 test-frameworks: build
 	@scripts/setup.sh frameworks
 	@PYTHONPATH=python $(PYTHON) -m pytest -q -m frameworks python/tests
+
+check-cuda: build
+	@scripts/setup.sh frameworks
+	@PYTHON=$(PYTHON) scripts/check-cuda.sh
 
 docs: packages
 	@[ -f $(BUILD)/build.ninja ] || cmake --preset dev > /dev/null

@@ -53,8 +53,9 @@ def main():
 
     threads = [int(t) for t in arguments.threads.split(",")] if arguments.threads else sorted(
         {1, len(os.sched_getaffinity(0))})
-    limits = machine_limits.Limits()
     suite = importlib.import_module(f"suites.{arguments.suite}")
+    machine = suite.machine() if hasattr(suite, "machine") else {}
+    limits = machine_limits.Limits()
     results = []
     print(f"{'case':40} {'dtype':5} {'thr':>3} {'ours':>9} {'limit':>9} {'share':>6}  peer")
     for case in suite.cases(limits, threads=threads):
@@ -66,7 +67,7 @@ def main():
             print(f"{row['case']:40} {row['dtype']:5} {row['threads']:3} {row['ours']:9.1f} "
                   f"{row['limit']:9.1f} {row['ours_over_limit']:6.1%}  {peer} ({row['unit']})", flush=True)
     record = {"machine": {"cpu": machine_limits.cpu_name(), "flags": sorted(machine_limits.cpu_flags()),
-                          "cores": len(os.sched_getaffinity(0)), "limits": limits.record()},
+                          "cores": len(os.sched_getaffinity(0)), "limits": limits.record(), **machine},
               "results": results}
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(record, indent=1) + "\n")

@@ -56,6 +56,8 @@ typedef struct {
   const char *pipeline;  /**< "cpu"; reference */
   int32_t is_model;      /**< `input` is a model directory */
   int32_t report;        /**< tell the callback what was decided */
+  const char *target;    /**< "cpu"; cuda, or emulator: CUDA kernels that run on the CPU */
+  const char *chip;      /**< of a GPU: "sm_80"; a library holds code for several, "sm_80,sm_90a" */
 } repo_compiler_options;
 
 /** Compiles, as repo-compile does. */

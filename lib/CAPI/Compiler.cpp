@@ -106,6 +106,20 @@ int32_t repo_compiler_compile(const repo_compiler_options *options,
   request.options.pipeline = get(options->pipeline, "cpu");
   request.report = options->report;
   MessageSink sink = makeSink(message, user);
+  std::string target = get(options->target, "cpu");
+  if (target != "cpu" && target != "cuda" && target != "emulator") {
+    sink("expected a target of cpu, cuda or emulator, got `" + target + "`");
+    return 1;
+  }
+  if (target != "cpu") {
+    SmallVector<StringRef> chips;
+    std::string list = get(options->chip, "sm_80");
+    StringRef(list).split(chips, ',', -1, /*KeepEmpty=*/false);
+    request.options.emulate = target == "emulator";
+    request.options.chip = chips.empty() ? "sm_80" : chips.front().str();
+    for (StringRef more : llvm::drop_begin(chips, chips.empty() ? 0 : 1))
+      request.options.moreChips.push_back(more.str());
+  }
   return failed(options->is_model ? compileModelDirectory(request, sink)
                                   : compileFile(request, sink));
 }

@@ -101,6 +101,12 @@ static std::pair<int64_t, int64_t> getDLPackType(Type type) {
           type.getIntOrFloatBitWidth()};
 }
 
+/// The device of an entry's tensors, DLPack's number: 1 CPU, 2 CUDA; 0 stands
+/// for both, where the host emulates a device.
+static int64_t getDeviceType(StringRef target) {
+  return target == "cuda" ? 2 : target == "emulator" ? 0 : 1;
+}
+
 /// Slots of one argument: its address, sizes and strides.
 static int64_t getNumSlots(const EntryArgument &argument) {
   return 1 + 2 * argument.shape.size();
@@ -145,7 +151,10 @@ static LLVM::GlobalOp emitSignature(TableEmitter &tables,
                tables.integer(b, 8, bits),
                tables.integer(b, 8, argument.shape.size()),
                tables.integer(b, 8, static_cast<int64_t>(argument.role)),
-               tables.integer(b, 32, argument.alignment)}));
+               // Two numbers of 16 bits.
+               tables.integer(b, 32,
+                              argument.alignment |
+                                  int64_t(argument.isScalar) << 16)}));
         }
         return tables.pack(b, arrayType, entries);
       });
@@ -299,15 +308,17 @@ struct EmitCInterface : repo::impl::EmitCInterfaceBase<EmitCInterface> {
     Type i32 = IntegerType::get(context, 32),
          i64 = IntegerType::get(context, 64);
     auto type = LLVM::LLVMStructType::getLiteral(
-        context, {i64, i32, i32, tables.pointer, tables.pointer});
+        context, {i64, i32, i32, tables.pointer, tables.pointer, i32, i32});
     auto library = tables.record(
         "repo_library_info", type, LLVM::Linkage::External, [&](OpBuilder &b) {
           return tables.pack(b, type,
                              {tables.integer(b, 64, libraryMagic),
                               tables.integer(b, 32, runtimeAbiVersion),
-                              tables.integer(b, 32, 32),
+                              tables.integer(b, 32, 40),
                               tables.address(b, featureText),
-                              tables.address(b, manifestText)});
+                              tables.address(b, manifestText),
+                              tables.integer(b, 32, getDeviceType(target)),
+                              tables.integer(b, 32, 0)});
         });
 
     for (auto [function, signature] : llvm::zip(entries, signatures)) {

@@ -34,6 +34,7 @@ enum class RuntimeFunction : int32_t {
   allocate,     // void *(ctx, uint64_t bytes); does not return on failure
   mark,         // uint64_t (ctx)
   release,      // void (ctx, uint64_t mark)
+  launch,       // void (ctx, kernel, sizes, parameters)
 };
 
 /// Calls a function of the runtime; the result is null where it returns

@@ -366,6 +366,7 @@ FailureOr<EntrySignature> mlir::repo::analyzeSignature(func::FuncOp function) {
 
     auto type = dyn_cast<MemRefType>(value.getType());
     if (!type) {
+      argument.isScalar = true;
       argument.elementType = value.getType().isIndex()
                                  ? IntegerType::get(function.getContext(), 64)
                                  : value.getType();

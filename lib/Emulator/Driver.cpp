@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <dlfcn.h>
 #include <mutex>
 #include <sys/mman.h>
 
@@ -154,6 +155,16 @@ REPO_API int cuCtxPopCurrent_v2(void **context) {
   return success;
 }
 REPO_API int cuStreamSynchronize(void *) { return success; }
+REPO_API int cuCtxSynchronize() { return success; }
+
+void *repo_emulator_find(const char *name) {
+  // The library this code is in, or the program.
+  Dl_info info;
+  void *here = nullptr;
+  if (dladdr(reinterpret_cast<void *>(&repo_emulator_find), &info))
+    here = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+  return dlsym(here ? here : dlopen(nullptr, RTLD_NOW), name);
+}
 
 REPO_API int cuGetErrorString(int code, const char **text) {
   *text = code == success     ? "no error"
@@ -280,8 +291,22 @@ REPO_API int cuModuleLoadData(void **module, const void *data) {
     return fail(invalidImage, "the emulator loads only images of emulated "
                               "kernels");
   auto *loaded = new Module;
-  for (uint64_t i = 0; i != image->num_kernels; ++i)
-    loaded->functions[image->kernels[i].name].kernel = &image->kernels[i];
+  auto add = [&](const repo_emulator_image &kernels) {
+    for (uint64_t i = 0; i != kernels.num_kernels; ++i)
+      loaded->functions[kernels.kernels[i].name].kernel = &kernels.kernels[i];
+  };
+  add(*image);
+  if (const char *path = std::getenv("REPO_EMULATOR_KERNELS"); path && *path) {
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const void *other = library ? dlsym(library, "repo_kernels") : nullptr;
+    if (!other) {
+      delete loaded;
+      return fail(invalidImage, std::string("REPO_EMULATOR_KERNELS: expected a "
+                                            "library of repo-emulate, got ") +
+                                    path);
+    }
+    add(*static_cast<const repo_emulator_image *>(other));
+  }
   *module = loaded;
   return success;
 }

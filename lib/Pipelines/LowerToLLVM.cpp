@@ -24,6 +24,7 @@ void repo::buildEntryPipeline(OpPassManager &pm, const EntryOptions &options) {
   pm.addPass(createMaterializeDestinations());
   EmitCInterfaceOptions entries;
   entries.features = options.features;
+  entries.target = options.target;
   pm.addPass(createEmitCInterface(entries));
 }
 

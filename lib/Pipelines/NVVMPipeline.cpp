@@ -54,7 +54,7 @@ void repo::buildLowerKernelsPipeline(OpPassManager &pm) {
   kernels.addPass(createReconcileUnrealizedCastsPass());
 }
 
-void repo::buildEmulatePipeline(OpPassManager &pm) {
-  pm.addPass(createEmulateKernels());
+void repo::buildLowerHostPipeline(OpPassManager &pm) {
+  pm.addPass(createConvertLaunches());
   buildLowerBuffersPipeline(pm);
 }

@@ -9,6 +9,7 @@
 #ifndef REPO_LIB_RUNTIME_CONTEXT_H
 #define REPO_LIB_RUNTIME_CONTEXT_H
 
+#include "Cuda.h"
 #include "repo/Runtime/runtime.h"
 #include <csetjmp>
 #include <string>
@@ -57,8 +58,11 @@ struct repo_rt_context {
 
   repo_rt_workspace workspace;
   std::vector<int64_t> slots, symbols;
-  /// Where `allocate` goes when memory cannot be had; set while an entry runs.
-  std::jmp_buf *outOfMemory = nullptr;
+  /// Where an entry goes that cannot go on; set while it runs. `failure` says
+  /// why.
+  std::jmp_buf *exit = nullptr;
+  int32_t failure = 0;
+  repo_rt::CudaState cuda;
   /// The library that was last found to fit this host.
   const repo_rt_library_info *checked = nullptr;
 

@@ -26,7 +26,9 @@ class Call {
 public:
   Call(repo_rt_context *context, const repo_rt_signature *signature)
       : context(context), signature(signature), slots(context->slots),
-        symbols(context->symbols) {}
+        symbols(context->symbols),
+        expected(signature->library->size >= 40 ? signature->library->device
+                                                : 1) {}
 
   int32_t check(DLTensor *const *tensors, int32_t count) {
     if (count != signature->num_arguments)
@@ -43,16 +45,49 @@ public:
     return checkOverlap();
   }
 
+  /// Calls with the memory of every tensor.
+  template <typename Function> void forEachRange(Function function) {
+    for (const Range &range : ranges)
+      function(range.begin, range.end - range.begin);
+  }
+  bool usesDevice() const { return expected != 1; }
+  /// The device of the tensors; the first where there is none.
+  DLDevice device = {0, 0};
+
 private:
+  /// All tensors are on one device of the kind that the library is for.
+  int32_t checkDevice(const repo_rt_argument &argument, DLDevice found) {
+    // Pinned and managed memory are a device's too, for CUDA.
+    int32_t type = found.device_type == 13 ? 2 : found.device_type;
+    if (argument.is_scalar ? type == 1 : type == expected)
+      ;
+    else if (!argument.is_scalar && expected == 0 && (type == 1 || type == 2))
+      ;
+    else
+      return fail(argument, std::string("expected a tensor on ") +
+                                (argument.is_scalar || expected == 1
+                                     ? "the CPU (device type 1)"
+                                     : "a CUDA device (device type 2)") +
+                                ", got device type " +
+                                std::to_string(found.device_type));
+    if (argument.is_scalar || expected == 1)
+      return REPO_RT_OK;
+    if (device.device_type &&
+        (device.device_type != type || device.device_id != found.device_id))
+      return fail(argument, "expected a tensor on device " +
+                                std::to_string(device.device_id) +
+                                " as the others, got device " +
+                                std::to_string(found.device_id));
+    device = {type, found.device_id};
+    return REPO_RT_OK;
+  }
+
   int32_t checkTensor(const repo_rt_argument &argument,
                       const DLTensor *tensor) {
     if (!tensor)
       return fail(argument, "expected a tensor, got NULL");
-    if (tensor->device.device_type != 1)
-      return fail(
-          argument,
-          "expected a tensor on the CPU (device type 1), got device type " +
-              std::to_string(tensor->device.device_type));
+    if (int32_t status = checkDevice(argument, tensor->device))
+      return status;
     if (tensor->dtype.code != argument.dtype_code ||
         tensor->dtype.bits != argument.dtype_bits || tensor->dtype.lanes != 1)
       return fail(argument,
@@ -190,6 +225,7 @@ private:
   const repo_rt_signature *signature;
   std::vector<int64_t> &slots, &symbols;
   std::vector<const char *> owners;
+  int32_t expected;
 
   /// Where the slots of an argument start, and its range of addresses.
   struct Range {
@@ -209,39 +245,73 @@ static int32_t run(repo_rt_context *context, const repo_rt_signature *signature,
       return status;
     context->checked = signature->library;
   }
-  if (int32_t status = Call(context, signature).check(tensors, count))
-    return status;
+  {
+    Call checked(context, signature);
+    if (int32_t status = checked.check(tensors, count))
+      return status;
+    bool usesDevice = checked.usesDevice();
+    bool emulated = usesDevice && signature->library->device == 0;
+    if (usesDevice)
+      if (int32_t status = context->cuda.enter(
+              context, emulated ? 0 : checked.device.device_id, emulated))
+        return status;
+    if (emulated && checked.device.device_type != 2)
+      checked.forEachRange([&](int64_t begin, int64_t bytes) {
+        context->cuda.allowHost(reinterpret_cast<void *>(begin),
+                                static_cast<uint64_t>(bytes));
+      });
+  }
   context->error.clear();
   // Nothing with a destructor lives in the frames that a jump leaves: they are
   // of emitted code.
-  std::jmp_buf outOfMemory;
-  if (setjmp(outOfMemory)) {
-    context->outOfMemory = nullptr;
-    context->workspace.reset();
-    return REPO_RT_OUT_OF_MEMORY;
+  std::jmp_buf exit;
+  context->failure = REPO_RT_OK;
+  if (!setjmp(exit)) {
+    context->exit = &exit;
+    call(context, context->slots.data());
   }
-  context->outOfMemory = &outOfMemory;
-  call(context, context->slots.data());
-  context->outOfMemory = nullptr;
+  context->exit = nullptr;
   context->workspace.reset();
-  return REPO_RT_OK;
+  context->cuda.leave();
+  return context->failure;
+}
+
+/// Ends the entry that runs.
+[[noreturn]] static void abandon(repo_rt_context *context, int32_t code) {
+  context->failure = code;
+  std::longjmp(*context->exit, 1);
 }
 
 static void *allocate(repo_rt_context *context, uint64_t bytes) {
+  if (context->cuda.isActive()) {
+    if (void *memory = context->cuda.allocate(context, bytes))
+      return memory;
+    abandon(context, REPO_RT_OUT_OF_MEMORY);
+  }
   if (void *memory = context->workspace.allocate(bytes))
     return memory;
   repo_rt_fail(context, REPO_RT_OUT_OF_MEMORY,
                "out of memory: cannot allocate %llu bytes of workspace",
                static_cast<unsigned long long>(bytes));
-  std::longjmp(*context->outOfMemory, 1);
+  abandon(context, REPO_RT_OUT_OF_MEMORY);
 }
 
 static uint64_t mark(repo_rt_context *context) {
-  return context->workspace.mark();
+  return context->cuda.isActive() ? context->cuda.mark()
+                                  : context->workspace.mark();
 }
 
 static void release(repo_rt_context *context, uint64_t mark) {
-  context->workspace.release(mark);
+  if (context->cuda.isActive())
+    context->cuda.release(mark);
+  else
+    context->workspace.release(mark);
+}
+
+static void launch(repo_rt_context *context, const repo_rt_kernel *kernel,
+                   const int64_t *sizes, void **parameters) {
+  if (int32_t code = context->cuda.launch(context, kernel, sizes, parameters))
+    abandon(context, code);
 }
 
 const repo_rt_api repo_rt::api = {REPO_RT_ABI_VERSION,
@@ -250,4 +320,5 @@ const repo_rt_api repo_rt::api = {REPO_RT_ABI_VERSION,
                                   repo_rt::parallelFor,
                                   allocate,
                                   mark,
-                                  release};
+                                  release,
+                                  launch};

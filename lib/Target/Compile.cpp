@@ -10,6 +10,7 @@
 #include "CodeGen.h"
 #include "EmulateTiles.h"
 #include "HalfConversions.h"
+#include "KernelImages.h"
 #include "Link.h"
 #include "NVPTX.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -44,6 +45,12 @@ void mlir::repo::registerCompilerDialects(DialectRegistry &registry) {
 // Stages
 //===----------------------------------------------------------------------===//
 
+/// Whether a compilation for a GPU ends in code for the host too.
+static bool hasHostCode(const CompileOptions &options) {
+  return options.emulate || options.emit == EmitKind::library ||
+         options.emit == EmitKind::object;
+}
+
 /// Adds the passes of one stage of a pipeline.
 static void addStage(OpPassManager &pm, StringRef stage,
                      const CompileOptions &options) {
@@ -51,7 +58,8 @@ static void addStage(OpPassManager &pm, StringRef stage,
   entries.features = options.target.getFeatureList();
   if (!options.chip.empty()) {
     if (stage == "schedule") {
-      if (options.emulate)
+      entries.target = options.emulate ? "emulator" : "cuda";
+      if (hasHostCode(options))
         buildEntryPipeline(pm, entries);
       else
         pm.addPass(createMaterializeDestinations());
@@ -60,8 +68,6 @@ static void addStage(OpPassManager &pm, StringRef stage,
       buildNVVMKernelPipeline(pm);
     } else if (stage == "llvm") {
       buildLowerKernelsPipeline(pm);
-      if (options.emulate)
-        buildEmulatePipeline(pm);
     }
     return;
   }
@@ -207,12 +213,22 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
   }
   if (failed(runStages(module, options, "llvm")))
     return failure();
-  if (!options.chip.empty() && !options.emulate)
+  bool isForGPU = !options.chip.empty();
+  if (isForGPU && !hasHostCode(options))
     return emitKernels(module, options, result);
   std::string manifest = getManifest(module);
   result.header = emitHeader(manifest);
 
   llvm::LLVMContext context;
+  KernelImages images;
+  if (isForGPU) {
+    // Kernels first: lowering the host's code drops them.
+    PassManager pm(module.getContext());
+    buildLowerHostPipeline(pm);
+    if (failed(makeKernelImages(module, options, context, images)) ||
+        failed(pm.run(module)))
+      return failure();
+  }
   std::unique_ptr<llvm::Module> code =
       translateModuleToLLVMIR(module, context, "repo");
   if (!code)
@@ -224,6 +240,8 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
     return module.emitError() << error;
   code->setTargetTriple(machine->getTargetTriple());
   code->setDataLayout(machine->createDataLayout());
+  if (isForGPU && failed(addKernelImages(*code, std::move(images), error)))
+    return module.emitError() << error;
   if (options.target.matrixUnitIsEmulated && failed(emulateTiles(*code, error)))
     return module.emitError() << error;
   setAttributes(*code, options);

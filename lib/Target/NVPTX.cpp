@@ -10,6 +10,7 @@
 #include "CodeGen.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "repo/Conversion/KernelSymbol.h"
 #include "llvm/IR/Intrinsics.h"
 #include "llvm/MC/MCSubtargetInfo.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -100,6 +101,9 @@ mlir::repo::translateKernels(ModuleOp module, StringRef chip,
       translateModuleToLLVMIR(*kernels.begin(), context, "kernels");
   if (!code)
     return nullptr;
+  for (llvm::Function &function : *code)
+    if (!function.isDeclaration())
+      function.setName(getKernelSymbol(function.getName()));
   code->setTargetTriple(machine->getTargetTriple());
   code->setDataLayout(machine->createDataLayout());
   optimizeModule(*code, *machine);

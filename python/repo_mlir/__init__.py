@@ -8,6 +8,7 @@ of the first argument. The first call with new static properties compiles a kern
 in memory and on disk (`REPO_CACHE_DIR`).
 """
 
+from .devices import load_emulator
 from .errors import RepoError
 from .library import Library, compile, opt
 from .model import Model, Session, compile_model, load_model

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-from . import dlpack
+from . import devices, dlpack
 from .errors import RepoError
 from .runtime import DLDataType, DLDevice, DLTensor
 
@@ -32,9 +32,10 @@ class Array:
     owner: a NumPy array or a torch tensor with the same memory. given: what the caller passed, kept alive.
     """
 
-    def __init__(self, kind, owner, address, dtype, shape, strides, writable, given=None):
+    def __init__(self, kind, owner, address, dtype, shape, strides, writable, given=None, device=devices.HOST):
         self.kind, self.owner, self.address, self.dtype = kind, owner, address, dtype
         self.shape, self.strides, self.writable, self.given = tuple(shape), tuple(strides), writable, given
+        self.device = device
 
     @property
     def short_dtype(self):
@@ -57,7 +58,7 @@ class Array:
         shape = (ctypes.c_int64 * max(rank, 1))(*self.shape)
         strides = (ctypes.c_int64 * max(rank, 1))(*self.strides)
         code, bits = _TYPES[self.dtype]
-        tensor = DLTensor(ctypes.c_void_p(self.address), DLDevice(1, 0), rank, DLDataType(code, bits, 1),
+        tensor = DLTensor(ctypes.c_void_p(self.address), DLDevice(*self.device), rank, DLDataType(code, bits, 1),
                           ctypes.cast(shape, ctypes.POINTER(ctypes.c_int64)),
                           ctypes.cast(strides, ctypes.POINTER(ctypes.c_int64)), 0)
         return tensor, (self.owner, shape, strides)
@@ -90,15 +91,16 @@ def wrap(value, name, output=False):
 
 def _wrap_torch(torch, value, name, output):
     given, value = value, value.detach()
-    if value.device.type != "cpu":
-        raise RepoError(f"`{name}`: expected a tensor on the CPU, got one on {value.device}")
+    if value.device.type not in ("cpu", "cuda"):
+        raise RepoError(f"`{name}`: expected a tensor on the CPU or a CUDA device, got one on {value.device}")
     if value.layout != torch.strided or value.is_conj() or value.is_neg():
         if output:
             raise RepoError(f"`{name}`: expected a dense tensor, as it is written, got layout {value.layout}")
         value = (value if value.layout == torch.strided else value.to_dense()).resolve_conj().resolve_neg()
     dtype = str(value.dtype).rpartition(".")[2]
     _check_dtype(dtype, name)
-    return Array("torch", value, value.data_ptr(), dtype, value.shape, value.stride(), True, given)
+    device = (devices.CUDA, value.device.index) if value.device.type == "cuda" else devices.HOST
+    return Array("torch", value, value.data_ptr(), dtype, value.shape, value.stride(), True, given, device)
 
 
 def wrap_outputs(function, out, names):
@@ -143,8 +145,10 @@ def convert(array, dtype):
 
 def overlap(one, other):
     """Whether two arrays have memory in common."""
-    if 0 in one.shape or 0 in other.shape:
+    if 0 in one.shape or 0 in other.shape or one.device != other.device:
         return False
+    if one.device != devices.HOST:
+        return False  # the runtime compares addresses; memory of a device is not looked at here
     views = []
     for array in (one, other):
         item = _TYPES[array.dtype][1] // 8
@@ -169,23 +173,35 @@ def long_dtype(short):
     return _LONG[short]
 
 
-def empty(kind, shape, dtype, alignment=0):
+def empty(kind, shape, dtype, alignment=0, device=devices.HOST):
     """A new array of the library `kind`: `Array` whose owner the caller gets by `export`.
 
     alignment: of its address in bytes, for arrays of one dimension.
     """
     if alignment:
         size = np.dtype(numpy_dtype(dtype)).itemsize
-        extra = empty(kind, [shape[0] + alignment // size], dtype)
+        extra = empty(kind, [shape[0] + alignment // size], dtype, 0, device)
         skip = -extra.address % alignment // size
         return wrap(extra.owner[skip:skip + shape[0]], "result")
     if kind == "torch":
         torch = _torch()
-        return wrap(torch.empty(tuple(shape), dtype=getattr(torch, dtype)), "result")
+        where = f"cuda:{device[1]}" if device != devices.HOST else "cpu"
+        return wrap(torch.empty(tuple(shape), dtype=getattr(torch, dtype), device=where), "result")
     data = np.empty(tuple(shape), numpy_dtype(dtype))
     result = wrap(data, "result")
     result.kind = kind
     return result
+
+
+def to_device(array, device):
+    """The array on a CUDA device; scalars stay on the host, which reads them."""
+    if array.device == device or not array.shape:
+        return array
+    if array.device != devices.HOST:
+        raise RepoError(f"expected arrays on one device, got {array.device} and {device}")
+    torch = _torch()
+    owner = array.owner if array.kind == "torch" else torch.from_numpy(np.ascontiguousarray(array.owner))
+    return wrap(owner.to(f"cuda:{device[1]}"), "copy")
 
 
 def export(array):

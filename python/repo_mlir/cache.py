@@ -58,10 +58,10 @@ def _key(source, cpu, pipeline):
     return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()[:40]
 
 
-def compiled(source, cpu="native", pipeline="cpu", name="source"):
+def compiled(source, cpu="native", pipeline="cpu", name="source", target="cpu", chip=None):
     """The path of the library compiled from this IR text; `name` is what diagnostics call it."""
     home = folder()
-    key = _key(source, cpu, pipeline)
+    key = _key(source, cpu, pipeline if target == "cpu" else f"{target} {chip}")
     library, record = home / f"{key}.so", home / f"{key}.sha256"
     try:
         if record.read_text() == _digest(library):
@@ -72,7 +72,7 @@ def compiled(source, cpu="native", pipeline="cpu", name="source"):
     try:
         with tempfile.TemporaryDirectory(prefix="tmp-", dir=home) as work:
             made = pathlib.Path(work) / "kernel.so"
-            compiler.compile_to(made, input=name, source=source, cpu=cpu, pipeline=pipeline)
+            compiler.compile_to(made, input=name, source=source, cpu=cpu, pipeline=pipeline, target=target, chip=chip)
             text = pathlib.Path(work) / "kernel.sha256"
             text.write_text(_digest(made))
             os.replace(made, library)

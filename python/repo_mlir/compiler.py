@@ -16,7 +16,8 @@ _TEXT = ctypes.c_char_p
 
 class _Options(ctypes.Structure):
     _fields_ = [(name, _TEXT) for name in ("input", "source", "output", "cpu", "features", "emit", "stop_after",
-                                           "pipeline")] + [("is_model", ctypes.c_int32), ("report", ctypes.c_int32)]
+                                           "pipeline")] + [("is_model", ctypes.c_int32), ("report", ctypes.c_int32),
+                                                           ("target", _TEXT), ("chip", _TEXT)]
 
 
 _lock = threading.Lock()  # the linker inside keeps global state while it runs
@@ -96,8 +97,10 @@ def run_pipeline(source, pipeline):
     return _text(_load().repo_compiler_opt, _bytes("source", source), _bytes("pipeline", pipeline))
 
 
-def compile_to(output, *, input=None, source=None, cpu="native", pipeline="cpu", is_model=False):
+def compile_to(output, *, input=None, source=None, cpu="native", pipeline="cpu", is_model=False, target="cpu",
+               chip=None):
     """Compiles a file, a text or a model directory to a library (and what goes with it)."""
     options = _Options(_bytes("input", input), _bytes("source", source), _bytes("output", output), _bytes("cpu", cpu),
-                       None, b"so", None, _bytes("pipeline", pipeline), int(is_model), 0)
+                       None, b"so", None, _bytes("pipeline", pipeline), int(is_model), 0, _bytes("target", target),
+                       _bytes("chip", chip))
     _call(_load().repo_compiler_compile, ctypes.byref(options))

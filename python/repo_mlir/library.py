@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from . import arrays, cache, compiler
+from . import arrays, cache, compiler, devices
 from .errors import RepoError
 from .runtime import DLTensor, check, context, runtime
 
@@ -25,10 +25,17 @@ def compile(source, *, target="cpu", cpu="native", chip=None, out=None, pipeline
 
     cpu: "native" or a CPU name of LLVM. out: the library is written there (and its header beside it), else it
     is cached. Raises RepoError with the compiler's text.
+
+    target: "cpu"; "cuda", whose entries take CUDA tensors and run on torch's current stream without waiting; or
+    "emulator": the kernels for a GPU, run on the CPU (repo_mlir.load_emulator() first). chip: GPU architectures, such
+    as "sm_90a" or "sm_80,sm_90a"; by default that of torch's device, else sm_80.
     """
-    if target != "cpu" or chip is not None:
-        raise RepoError(f"compile: expected target=\"cpu\" and no chip, got target={target!r}, chip={chip!r}: "
-                        "this build has no GPU path")
+    if target not in ("cpu", "cuda", "emulator"):
+        raise RepoError(f"compile: expected target=\"cpu\", \"cuda\" or \"emulator\", got {target!r}")
+    if target == "cpu" and chip is not None:
+        raise RepoError(f"compile: expected no chip with target=\"cpu\", got {chip!r}")
+    if target == "cuda" and chip is None:
+        chip = devices.default_chip()
     text = str(source)
     name = "source"
     if not isinstance(source, (str, os.PathLike)):
@@ -42,8 +49,8 @@ def compile(source, *, target="cpu", cpu="native", chip=None, out=None, pipeline
         except UnicodeDecodeError:
             raise RepoError(f"cannot read `{source}`: expected MLIR text, found other bytes") from None
     if out is None:
-        return Library(cache.compiled(text, cpu, pipeline, name))
-    compiler.compile_to(out, input=name, source=text, cpu=cpu, pipeline=pipeline)
+        return Library(cache.compiled(text, cpu, pipeline, name, target, chip))
+    compiler.compile_to(out, input=name, source=text, cpu=cpu, pipeline=pipeline, target=target, chip=chip)
     return Library(out)
 
 
@@ -133,8 +140,9 @@ class Entry:
             prepared.append(array)
         if outs is None:
             kind = inputs[0].kind if inputs else "numpy"
+            device = next((array.device for array in inputs if array.device != devices.HOST), devices.HOST)
             outs = [arrays.empty(kind, [self._size(size, symbols, argument) for size in argument["shape"]],
-                                 arrays.long_dtype(argument["dtype"]), argument.get("alignment", 0))
+                                 arrays.long_dtype(argument["dtype"]), argument.get("alignment", 0), device)
                     for argument in self.outputs]
         self._check_outputs(outs, prepared)
         in_order, results = iter(prepared), iter(outs)
@@ -146,6 +154,8 @@ class Entry:
             alive.append(owners)
         pointers = (ctypes.POINTER(DLTensor) * max(1, len(tensors)))(*map(ctypes.pointer, tensors))
         here = context()
+        if any(tensor.device.device_type == devices.CUDA for tensor in tensors):
+            runtime().repo_rt_set_stream(here, devices.current_stream(tensors))
         check(self._function(here, ctypes.cast(pointers, ctypes.c_void_p), len(tensors)), here)
         return outs
 

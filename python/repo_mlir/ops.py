@@ -10,7 +10,7 @@ import numbers
 
 import numpy as np
 
-from . import arrays, cache
+from . import arrays, cache, devices
 from .errors import RepoError
 from .library import Library
 
@@ -143,13 +143,19 @@ def _type(array, *dims):
 
 
 @functools.lru_cache(maxsize=256)
-def _entry(source, pipeline):
-    return Library(cache.compiled(source, pipeline=pipeline))["f"]
+def _entry(source, pipeline, target="cpu", chip=None):
+    return Library(cache.compiled(source, pipeline=pipeline, target=target, chip=chip))["f"]
 
 
 def _run(source, compute, inputs, outs, result):
     pipeline = "reference" if compute == "float64" else "cpu"
-    results = _entry(source, pipeline).call(inputs, outs)
+    if any(array.device != devices.HOST for array in inputs):
+        where = next(array.device for array in inputs if array.device != devices.HOST)
+        inputs = [arrays.to_device(array, where) for array in inputs]
+        entry = _entry(source, pipeline, "cuda", devices.default_chip(where[1]))
+    else:
+        entry = _entry(source, pipeline)
+    results = entry.call(inputs, outs)
     exported = [arrays.export(array) for array in results]
     return exported[0] if result == 1 else tuple(exported)
 

@@ -63,6 +63,7 @@ _SIGNATURES = {
     "repo_rt_session_append": (_I32, [_POINTER, _POINTER, _POINTER, _I64, _POINTER]),
     "repo_rt_session_append_ragged": (_I32, [_POINTER, _POINTER, _POINTER, _POINTER, _POINTER]),
     "repo_rt_session_evaluate": (_I32, [_POINTER, _POINTER, _POINTER, _I64, _POINTER, _POINTER]),
+    "repo_rt_set_stream": (None, [_POINTER, _POINTER]),
     "repo_rt_sample": (_I32, [_POINTER, _I64, ctypes.POINTER(Sampling), ctypes.POINTER(ctypes.c_uint64)]),
 }
 

@@ -22,6 +22,7 @@ MODELS = sorted(p.name for p in GOLDEN.iterdir() if p.is_dir())
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "frameworks: needs PyTorch (make test-frameworks)")
+    config.addinivalue_line("markers", "cuda: needs a CUDA device (make check-cuda)")
     config.addinivalue_line("markers", "xdist_group: tests that run in one process, with pytest-xdist")
 
 

@@ -201,5 +201,5 @@ def test_torch():
     found = repo.attention(*map(Only, short), causal=True)
     assert found.dtype == ml_dtypes.bfloat16
     assert np.array_equal(found.astype(np.float32), wanted.to(torch.float32).numpy())
-    with pytest.raises(repo.RepoError, match="expected a tensor on the CPU, got one on meta"):
+    with pytest.raises(repo.RepoError, match="expected a tensor on the CPU or a CUDA device, got one on meta"):
         repo.attention(q.to("meta"), k, v)

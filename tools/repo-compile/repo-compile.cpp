@@ -37,7 +37,10 @@ int main(int argc, char **argv) {
             "native (default) or a CPU name of LLVM, such as x86-64-v3");
   flags.add("features", request.features,
             "changes of the CPU's features, such as +amx-bf16");
-  flags.add("chip", chip, "GPU architecture: sm_80 (default) or a later one, such as sm_90a");
+  flags.add(
+      "chip", chip,
+      "GPU architecture: sm_80 (default) or a later one, such as sm_90a; a "
+      "library takes several, separated by commas");
   flags.addOptional("emulate", emulate, "kernels",
                     "make a library that runs the kernels of a GPU on the CPU, "
                     "in repo-run; amx: tile instructions as calls, on any CPU",
@@ -82,8 +85,7 @@ int main(int argc, char **argv) {
   if (request.emulateMatrixUnit && target != "cpu")
     return flags.fail("expected --target=cpu with --emulate=amx");
   bool device = emit == "ptx" || emit == "cubin";
-  if (target == "cpu" &&
-      (device || !chip.empty() || request.options.emulate))
+  if (target == "cpu" && (device || !chip.empty() || request.options.emulate))
     return flags.fail("expected --target=cuda with --chip, --emulate, "
                       "--emit=ptx or --emit=cubin");
   if (target == "cuda") {
@@ -95,13 +97,22 @@ int main(int argc, char **argv) {
       fail("expected --emit=mlir, llvm, asm, obj or so with --emulate");
       return 1;
     }
-    if (!request.options.emulate && !device && emit != "mlir" && emit != "llvm" &&
-        (stopAfter.empty() || !emit.empty())) {
-      fail("expected --emit=mlir, llvm, ptx or cubin: this build makes no "
-           "libraries for a GPU, except by --emulate");
+    if (!request.options.emulate && emit == "asm") {
+      fail("expected --emit=mlir, llvm, ptx, cubin, obj or so with "
+           "--target=cuda");
       return 1;
     }
-    request.options.chip = chip.empty() ? "sm_80" : chip;
+    llvm::SmallVector<llvm::StringRef> chips;
+    llvm::StringRef(chip).split(chips, ',', -1, /*KeepEmpty=*/false);
+    request.options.chip = chips.empty() ? "sm_80" : chips.front().str();
+    for (llvm::StringRef more : llvm::drop_begin(chips, chips.empty() ? 0 : 1))
+      request.options.moreChips.push_back(more.str());
+    if (!request.options.moreChips.empty() &&
+        (device || emit == "mlir" || emit == "llvm" ||
+         request.options.emulate || !stopAfter.empty())) {
+      fail("expected one chip, as only a library holds code for several");
+      return 1;
+    }
   }
   if (dtype == "bf16") {
     fail("expected --dtype=f32: this build has no bf16 arithmetic for models");

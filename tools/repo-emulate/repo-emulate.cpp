@@ -20,7 +20,8 @@
 using namespace mlir::repo;
 
 int main(int argc, char **argv) {
-  std::string output, cpu;
+  std::string output, cpu, mutation;
+  bool list = false;
   repo_tools::Flags flags(
       "repo-emulate",
       "usage: repo-emulate KERNELS.ll -o OUT.so [flags]\n"
@@ -29,10 +30,19 @@ int main(int argc, char **argv) {
   flags.add("o", output, "output file");
   flags.add("cpu", cpu,
             "native (default) or a CPU name of LLVM, such as x86-64-v3");
+  flags.add("list-mutations", list,
+            "print the mistakes that --mutate can make, a line each");
+  flags.add("mutate", mutation,
+            "make mistake number N (from 0) in the kernels' synchronisation");
   if (int status = flags.parse(argc, argv); status >= 0)
     return status;
-  if (flags.positional.size() != 1 || output.empty())
+  if (flags.positional.size() != 1 || (output.empty() && !list))
     return flags.fail("expected one input file and -o; see --help");
+  EmulatedLibraryOptions options;
+  if (!mutation.empty() &&
+      llvm::StringRef(mutation).getAsInteger(10, options.mutation))
+    return flags.fail("expected --mutate to be a number, got `" + mutation +
+                      "`");
   auto fail = [](const llvm::Twine &line) {
     llvm::errs() << "repo-emulate: " << line << "\n";
     return 1;
@@ -41,8 +51,14 @@ int main(int argc, char **argv) {
   if (!input)
     return fail("cannot read `" + flags.positional[0] +
                 "`: " + input.getError().message());
-  EmulatedLibraryOptions options;
   std::string error, library;
+  if (list) {
+    std::string lines;
+    if (mlir::failed(listKernelMutations((*input)->getBuffer(), lines, error)))
+      return fail(llvm::Twine(flags.positional[0]) + ": " + error);
+    llvm::outs() << lines;
+    return 0;
+  }
   auto target = describeTarget(cpu, "", error);
   if (mlir::failed(target))
     return fail(error);

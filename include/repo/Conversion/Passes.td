@@ -198,13 +198,13 @@ def ConvertKernelsToNVVM : Pass<"repo-convert-kernels-to-nvvm", "::mlir::gpu::GP
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
 }
 
-def EmulateKernels : Pass<"repo-emulate-kernels", "::mlir::ModuleOp"> {
-  let summary = "run the kernels of a module on the host";
+def ConvertLaunches : Pass<"repo-convert-launches", "::mlir::ModuleOp"> {
+  let summary = "turn launches of kernels into calls of the runtime";
   let description = [{
-    Moves kernels in the NVVM dialect into the host's module. Their code stays as it
-    goes to the GPU; the state of the thread becomes argument 0, from which indices are
-    read, and a barrier becomes a call of the emulator, like a launch. What the emulator
-    has not is an error.
+    A launch becomes a call through the table of the context: of `launch`, with the
+    kernel (its name, and the images of the library's kernels, which are added when the
+    library is made), grid, block and shared memory, and pointers to the parameters. The
+    kernels are no longer needed here and go.
 
     Before:
 
@@ -216,9 +216,9 @@ def EmulateKernels : Pass<"repo-emulate-kernels", "::mlir::ModuleOp"> {
     After (shortened):
 
     ```mlir
-    llvm.store %arguments, %memory
-    %thread = llvm.mlir.addressof @kernels.f_kernel0.thread
-    llvm.call @repo_emulator_launch(%thread, %memory, %n, ..., %c256, ...)
+    llvm.store %x, %record
+    %kernel = llvm.mlir.addressof @repo_kernel.f_kernel0
+    llvm.call %launch(%context, %kernel, %sizes, %parameters)
     ```
   }];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];

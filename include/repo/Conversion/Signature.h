@@ -31,6 +31,8 @@ struct EntryArgument {
   SmallVector<int64_t> shape;
   /// Bytes of which its address is a multiple; 0: those of an element.
   int64_t alignment = 0;
+  /// The function takes a value: the host reads it.
+  bool isScalar = false;
 };
 
 /// A part of packed weights.

@@ -16,6 +16,8 @@
 |* once; another number is a seed: blocks and threads run in any order, and
 |* asynchronous work as late as it can be (odd seeds) or at any time (even
 |* ones). Results must not depend on it.
+|* REPO_EMULATOR_KERNELS names a library of repo-emulate whose kernels replace
+|* those of the same names.
 |* REPO_EMULATOR_UNCHECKED, if not empty, leaves out the checks of races and
 |* bounds.
 |*
@@ -59,6 +61,9 @@ typedef struct repo_emulator_image {
  * allowed, nothing is checked. */
 void repo_emulator_allow(const void *memory, uint64_t bytes);
 void repo_emulator_forbid(const void *memory);
+
+/* The function of the driver API of that name, or NULL. */
+void *repo_emulator_find(const char *name);
 
 /*===----------------------------------------------------------------------===*\
 |* Instructions
@@ -191,27 +196,6 @@ float repo_emulator_tanh(float x);
 float repo_emulator_rcp(float x);
 float repo_emulator_sqrt(float x);
 float repo_emulator_rsqrt(float x);
-
-/*===----------------------------------------------------------------------===*\
-|* Kernels that the host calls directly
-\*===----------------------------------------------------------------------===*/
-
-/* What a thread knows of itself; kernels read it by word. */
-typedef struct repo_emulator_thread {
-  int32_t thread_index[3], block_size[3], block_index[3], grid_size[3];
-} repo_emulator_thread;
-
-typedef void (*repo_emulator_thread_function)(repo_emulator_thread *thread,
-                                              void *arguments);
-
-/* Runs a grid. `meets`: the kernel has barriers. */
-void repo_emulator_launch(repo_emulator_thread_function kernel, void *arguments,
-                          int64_t grid_x, int64_t grid_y, int64_t grid_z,
-                          int64_t block_x, int64_t block_y, int64_t block_z,
-                          int32_t meets);
-
-/* Waits for all threads of the block. */
-void repo_emulator_barrier(repo_emulator_thread *thread);
 
 #ifdef __cplusplus
 }

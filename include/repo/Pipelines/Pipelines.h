@@ -29,6 +29,9 @@ namespace repo {
 struct EntryOptions : PassPipelineOptions<EntryOptions> {
   Option<std::string> features{
       *this, "features", llvm::cl::desc("CPU features, separated by spaces")};
+  Option<std::string> target{*this, "target",
+                             llvm::cl::desc("cpu, cuda or emulator"),
+                             llvm::cl::init("cpu")};
 };
 
 /// Level 1: public functions on tensors become functions on buffers with a C
@@ -78,8 +81,9 @@ void buildNVVMSchedulePipeline(OpPassManager &pm);
 void buildNVVMKernelPipeline(OpPassManager &pm);
 void buildLowerKernelsPipeline(OpPassManager &pm);
 
-/// From there to the LLVM dialect of the host: the kernels run on the CPU.
-void buildEmulatePipeline(OpPassManager &pm);
+/// From there to the LLVM dialect of the host: launches call the runtime, and
+/// kernels go; they were translated before.
+void buildLowerHostPipeline(OpPassManager &pm);
 
 /// Registers repo-entry-pipeline, repo-reference-pipeline, repo-cpu-pipeline,
 /// repo-nvvm-pipeline and repo-lower-to-llvm.

@@ -13,7 +13,8 @@
  *     int32_t NAME(repo_rt_context *context, DLTensor *const *tensors, int32_t
  * count);
  *
- * tensors are DLPack's, on the CPU: inputs, then outputs, as the generated
+ * tensors are DLPack's, on the CPU or, for a library of --target=cuda, on a
+ * CUDA device: inputs, then outputs, as the generated
  * header says. An entry returns 0 or an error code; repo_rt_last_error has the
  * text. Nothing is read before every tensor was checked: number, rank, element
  * type, sizes (sizes with the same name must be equal), strides and device. The
@@ -90,7 +91,8 @@ enum {
       3, /**< not a library of this compiler, or not for this host */
   REPO_RT_BAD_FILE =
       4, /**< a file that cannot be read or does not hold what it says */
-  REPO_RT_NOT_FOUND = 5 /**< no such entry or tensor */
+  REPO_RT_NOT_FOUND = 5, /**< no such entry or tensor */
+  REPO_RT_DEVICE = 6     /**< no driver or device, or a launch that failed */
 };
 
 typedef struct repo_rt_context repo_rt_context;
@@ -138,6 +140,12 @@ REPO_RT_API void
 repo_rt_set_allocator(repo_rt_context *context,
                       void *(*allocate)(void *host, size_t bytes),
                       void (*release)(void *host, void *memory), void *host);
+
+/** The CUDA stream (CUstream or cudaStream_t) of libraries for a GPU; NULL, the
+ * default, is the default stream. An entry starts its work on the stream of the
+ * tensors' device and does not wait for it. Workspace is taken and given back in
+ * the order of the stream; an allocator set above is for CPUs. */
+REPO_RT_API void repo_rt_set_stream(repo_rt_context *context, void *stream);
 
 /*===----------------------------------------------------------------------===
  * Libraries
@@ -207,6 +215,9 @@ struct repo_rt_library_info {
   const char *features; /**< CPU features the code needs, LLVM's names, spaces
                            between */
   const char *manifest;
+  int32_t device; /**< of the tensors, as DLPack counts: 1 CPU, 2 CUDA; 0: kernels
+                     are emulated, both will do */
+  int32_t reserved;
 };
 
 /** One tensor of an entry. */
@@ -214,8 +225,9 @@ struct repo_rt_argument {
   const char *name;
   const int64_t *sizes; /**< a size, or -(1 + s) for symbol s */
   uint8_t dtype_code, dtype_bits, rank;
-  uint8_t role;       /**< 0 input, 1 constant, 2 inout, 3 output */
-  uint32_t alignment; /**< of the address, in bytes; 0: any */
+  uint8_t role; /**< 0 input, 1 constant, 2 inout, 3 output */
+  uint16_t alignment; /**< of the address, in bytes; 0: any */
+  uint16_t is_scalar; /**< the host reads it: on the CPU, whatever the device */
 };
 
 /** One entry. */
@@ -226,6 +238,23 @@ struct repo_rt_signature {
   int32_t num_arguments, num_symbols;
   int64_t
       num_slots; /**< of 64 bits: address, sizes and strides of every tensor */
+};
+
+/** Code of the kernels of a library, for one architecture. */
+struct repo_rt_kernel_image {
+  const void *data;
+  int32_t format;       /**< 0 cubin, 1 PTX, 2 for the emulator */
+  int32_t architecture; /**< 80 for sm_80 */
+  int32_t is_specific;  /**< sm_90a: runs on that architecture alone */
+  int32_t reserved;
+};
+struct repo_rt_kernel_images {
+  int64_t count;
+  const struct repo_rt_kernel_image *images;
+};
+struct repo_rt_kernel {
+  const struct repo_rt_kernel_images *images;
+  const char *name;
 };
 
 /** What emitted code calls. The first member of a context points to it. */
@@ -245,6 +274,11 @@ struct repo_rt_api {
   uint64_t (*mark)(repo_rt_context *context);
   /** Gives back what was allocated since `mark`. */
   void (*release)(repo_rt_context *context, uint64_t mark);
+  /** Launches a kernel on the context's stream. sizes: grid, block, bytes of
+   * dynamic shared memory; a grid without blocks launches nothing. On failure
+   * `run` returns and this does not. */
+  void (*launch)(repo_rt_context *context, const struct repo_rt_kernel *kernel,
+                 const int64_t *sizes, void **parameters);
 };
 
 #ifdef __cplusplus

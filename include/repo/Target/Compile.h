@@ -26,6 +26,8 @@ struct CompileOptions {
   TargetDescription target;
   /// A GPU, such as sm_90a, or empty for a CPU.
   std::string chip;
+  /// A library has code for these too.
+  std::vector<std::string> moreChips;
   /// Kernels for the chip run on the CPU, by the emulator of the program that
   /// loads the library.
   bool emulate = false;

@@ -16,6 +16,9 @@ namespace mlir::repo {
 
 struct EmulatedLibraryOptions {
   TargetDescription target;
+  /// Makes one mistake in the synchronisation of the kernels: a number below
+  /// that of `listKernelMutations`, or -1.
+  int mutation = -1;
 };
 
 /// From the text of kernels in LLVM IR for NVPTX, as `repo-compile
@@ -24,6 +27,10 @@ struct EmulatedLibraryOptions {
 LogicalResult compileEmulatedLibrary(StringRef text,
                                      const EmulatedLibraryOptions &options,
                                      std::string &library, std::string &error);
+
+/// The mistakes that can be made in kernels, a line each.
+LogicalResult listKernelMutations(StringRef text, std::string &lines,
+                                  std::string &error);
 
 } // namespace mlir::repo
 

@@ -32,6 +32,25 @@ std::vector<std::string> repo::emulation::splitOperands(StringRef text) {
   return parts;
 }
 
+std::vector<std::string> repo::emulation::splitStatements(StringRef text) {
+  std::vector<std::string> parts;
+  bool inStatement = false;
+  size_t start = 0;
+  for (size_t i = 0; i != text.size(); ++i) {
+    bool brace = text[i] == '{' || text[i] == '}';
+    if (text[i] != ';' && (inStatement || !brace)) {
+      inStatement = inStatement || !StringRef(spaces).contains(text[i]);
+      continue;
+    }
+    parts.push_back(text.slice(start, i + 1).str());
+    start = i + 1;
+    inStatement = false;
+  }
+  if (start != text.size())
+    parts.push_back(text.drop_front(start).str());
+  return parts;
+}
+
 /// ".reg .b64 da, db" or ".reg .pred %p<3>".
 static void parseRegisters(StringRef text, AssemblyBlock &block) {
   auto [type, names] = text.trim(spaces).split(' ');

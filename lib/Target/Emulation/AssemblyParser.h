@@ -34,6 +34,10 @@ struct AssemblyBlock {
 bool parseAssembly(llvm::StringRef text, AssemblyBlock &block,
                    std::string &error);
 
+/// The text in pieces that end behind `;` or a brace at the level of
+/// statements.
+std::vector<std::string> splitStatements(llvm::StringRef text);
+
 /// Splits at commas outside of braces and brackets.
 std::vector<std::string> splitOperands(llvm::StringRef text);
 

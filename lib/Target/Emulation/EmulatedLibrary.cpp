@@ -11,6 +11,7 @@
 #include "../HalfConversions.h"
 #include "../Link.h"
 #include "Emulation.h"
+#include "Mutations.h"
 #include "llvm/AsmParser/Parser.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
@@ -18,17 +19,40 @@
 using namespace mlir;
 using namespace mlir::repo;
 
+static std::unique_ptr<llvm::Module>
+parse(StringRef text, llvm::LLVMContext &context, std::string &error) {
+  llvm::SMDiagnostic diagnostic;
+  std::unique_ptr<llvm::Module> code =
+      llvm::parseAssemblyString(text, diagnostic, context);
+  if (!code)
+    error = "line " + std::to_string(diagnostic.getLineNo()) + ": " +
+            diagnostic.getMessage().str();
+  return code;
+}
+
+LogicalResult mlir::repo::listKernelMutations(StringRef text,
+                                              std::string &lines,
+                                              std::string &error) {
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> code = parse(text, context, error);
+  if (!code)
+    return failure();
+  for (const std::string &line : ::repo::emulation::listMutations(*code))
+    lines += line + "\n";
+  return success();
+}
+
 LogicalResult
 mlir::repo::compileEmulatedLibrary(StringRef text,
                                    const EmulatedLibraryOptions &options,
                                    std::string &library, std::string &error) {
   llvm::LLVMContext context;
-  llvm::SMDiagnostic diagnostic;
-  std::unique_ptr<llvm::Module> code =
-      llvm::parseAssemblyString(text, diagnostic, context);
-  if (!code) {
-    error = "line " + std::to_string(diagnostic.getLineNo()) + ": " +
-            diagnostic.getMessage().str();
+  std::unique_ptr<llvm::Module> code = parse(text, context, error);
+  if (!code)
+    return failure();
+  if (options.mutation >= 0 &&
+      !::repo::emulation::mutate(*code, unsigned(options.mutation))) {
+    error = "there is no mutation " + std::to_string(options.mutation);
     return failure();
   }
   std::unique_ptr<llvm::TargetMachine> machine =

@@ -273,7 +273,7 @@ bool repo::emulation::emulateIntrinsic(CallInst *call) {
   name.consume_front("llvm.nvvm.");
   Emitter emitter(call);
   NvvmCall intrinsic{emitter, name, SmallVector<Value *>(call->args()),
-                      call->getType()};
+                     call->getType()};
   using Emulate = bool (*)(NvvmCall &);
   for (Emulate emulate : {Emulate(emulateRegister), Emulate(emulateBarrier),
                           Emulate(emulateWarp), Emulate(emulateMatrix),

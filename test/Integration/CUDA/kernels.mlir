@@ -4,7 +4,6 @@
 // RUN: repo-compile %s --target=cuda --chip=sm_90a --emit=ptx -o - | FileCheck %s --check-prefixes=PTX,PTX90
 // RUN: repo-compile %s --target=cuda --stop-after=vector -o - | FileCheck %s --check-prefix=KERNELS
 // RUN: not repo-compile %s --target=cuda --chip=sm_75 --emit=ptx -o - 2>&1 | FileCheck %s --check-prefix=CHIP
-// RUN: not repo-compile %s --target=cuda -o %t.so 2>&1 | FileCheck %s --check-prefix=LIBRARY
 
 // PTX80: .target sm_80
 // PTX90: .target sm_90a
@@ -12,7 +11,6 @@
 // PTX: .visible .entry attention_bf16_kernel0(
 // PTX-NOT: .extern
 // CHIP: error: expected a chip from sm_80 on that LLVM knows, such as sm_80 or sm_90a, got `sm_75`
-// LIBRARY: repo-compile: expected --emit=mlir, llvm, ptx or cubin: this build makes no libraries for a GPU, except by --emulate
 
 // KERNELS-LABEL: func.func @attention_bf16
 // KERNELS: gpu.launch_func @kernels::@attention_bf16_kernel0

@@ -1,0 +1,309 @@
+//===- Cuda.cpp - Kernels through the CUDA driver API ---------------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// libcuda is opened when the first entry for a GPU runs; nothing links it.
+// Primary contexts, so that arrays of other libraries are at home. An entry
+// waits for nothing: launches, allocations and their release are in the order
+// of the caller's stream.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Cuda.h"
+#include "Context.h"
+#include <cstdlib>
+#include <dlfcn.h>
+#include <mutex>
+
+namespace {
+/// CUlaunchConfig.
+struct LaunchConfig {
+  unsigned grid[3], block[3], sharedBytes;
+  void *stream, *attributes;
+  unsigned numAttributes;
+};
+// Numbers of cuda.h.
+constexpr int computeMajor = 75, computeMinor = 76, maxDynamicShared = 8;
+constexpr uint32_t defaultShared = 48 << 10;
+} // namespace
+
+#define REPO_CUDA_FUNCTIONS(X)                                                 \
+  X(init, "cuInit", (unsigned))                                                \
+  X(getDeviceCount, "cuDeviceGetCount", (int *))                               \
+  X(getDevice, "cuDeviceGet", (int *, int))                                    \
+  X(getAttribute, "cuDeviceGetAttribute", (int *, int, int))                   \
+  X(retainPrimary, "cuDevicePrimaryCtxRetain", (void **, int))                 \
+  X(releasePrimary, "cuDevicePrimaryCtxRelease_v2", (int))                     \
+  X(pushContext, "cuCtxPushCurrent_v2", (void *))                              \
+  X(popContext, "cuCtxPopCurrent_v2", (void **))                               \
+  X(synchronize, "cuCtxSynchronize", ())                                       \
+  X(loadModule, "cuModuleLoadData", (void **, const void *))                   \
+  X(unloadModule, "cuModuleUnload", (void *))                                  \
+  X(getFunction, "cuModuleGetFunction", (void **, void *, const char *))       \
+  X(setAttribute, "cuFuncSetAttribute", (void *, int, int))                    \
+  X(launch, "cuLaunchKernelEx",                                                \
+    (const LaunchConfig *, void *, void **, void **))                          \
+  X(allocate, "cuMemAllocAsync", (uint64_t *, size_t, void *))                 \
+  X(free, "cuMemFreeAsync", (uint64_t, void *))                                \
+  X(registerHost, "cuMemHostRegister_v2", (void *, size_t, unsigned))          \
+  X(unregisterHost, "cuMemHostUnregister", (void *))                           \
+  X(getErrorString, "cuGetErrorString", (int, const char **))
+
+struct repo_rt::CudaDriver {
+#define REPO_DECLARE(name, symbol, arguments) int(*name) arguments = nullptr;
+  REPO_CUDA_FUNCTIONS(REPO_DECLARE)
+#undef REPO_DECLARE
+  /// Why it cannot be used, or "".
+  std::string error;
+};
+
+using namespace repo_rt;
+
+/// Fills the table by `find`, and starts the driver.
+template <typename Find>
+static CudaDriver openDriver(const std::string &name, Find find) {
+  CudaDriver driver;
+#define REPO_FIND(member, symbol, arguments)                                   \
+  driver.member = reinterpret_cast<decltype(driver.member)>(find(symbol));     \
+  if (!driver.member && driver.error.empty())                                  \
+    driver.error = name + " has no `" symbol "`: expected a driver of CUDA "   \
+                          "12.0 or later";
+  REPO_CUDA_FUNCTIONS(REPO_FIND)
+#undef REPO_FIND
+  int count = 0;
+  if (!driver.error.empty())
+    return driver;
+  if (int code = driver.init(0)) {
+    const char *text = nullptr;
+    driver.getErrorString(code, &text);
+    driver.error = "the CUDA driver does not start: " +
+                   std::string(text ? text : "unknown error");
+  } else if (driver.getDeviceCount(&count) || count == 0) {
+    driver.error = "the CUDA driver finds no device";
+  }
+  return driver;
+}
+
+/// The driver of the machine. REPO_CUDA_DRIVER names another file.
+static const CudaDriver &getDriver() {
+  static const CudaDriver driver = [] {
+    const char *path = std::getenv("REPO_CUDA_DRIVER");
+    std::string name = path && *path ? path : "libcuda.so.1";
+    if (void *handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL))
+      return openDriver(
+          name, [handle](const char *symbol) { return dlsym(handle, symbol); });
+    CudaDriver missing;
+    missing.error = "no CUDA driver: cannot open `" + name + "`";
+    return missing;
+  }();
+  return driver;
+}
+
+/// The emulator's functions of the same names, where a program has it.
+static const CudaDriver &getEmulator() {
+  static const CudaDriver driver = [] {
+    auto find = reinterpret_cast<void *(*)(const char *)>(
+        dlsym(RTLD_DEFAULT, "repo_emulator_find"));
+    if (find)
+      return openDriver("the emulator", find);
+    CudaDriver missing;
+    missing.error = "no emulator: the program must load librepo_emulator.so";
+    return missing;
+  }();
+  return driver;
+}
+
+CudaState::~CudaState() {
+  for (auto &[key, device] : devices) {
+    const CudaDriver &cuda = *key.first;
+    if (!device.primary || cuda.pushContext(device.primary))
+      continue;
+    // Kernels of the modules may still run.
+    if (!device.modules.empty())
+      cuda.synchronize();
+    for (auto &[images, module] : device.modules)
+      cuda.unloadModule(module);
+    void *popped;
+    cuda.popContext(&popped);
+    cuda.releasePrimary(device.ordinal);
+  }
+}
+
+int32_t CudaState::fail(repo_rt_context *context, const std::string &what,
+                        int code) {
+  const char *text = nullptr;
+  driver->getErrorString(code, &text);
+  return repo_rt_fail(context, REPO_RT_DEVICE, "%s: %s", what.c_str(),
+                      text ? text : "unknown error");
+}
+
+int32_t CudaState::enter(repo_rt_context *context, int device, bool emulated) {
+  driver = emulated ? &getEmulator() : &getDriver();
+  if (!driver->error.empty())
+    return repo_rt_fail(context, REPO_RT_DEVICE, "%s", driver->error.c_str());
+  Device &state = devices[{driver, device}];
+  if (!state.primary) {
+    int handle = 0, major = 0, minor = 0;
+    int code = driver->getDevice(&handle, device);
+    if (!code)
+      code = driver->getAttribute(&major, computeMajor, handle);
+    if (!code)
+      code = driver->getAttribute(&minor, computeMinor, handle);
+    if (!code)
+      code = driver->retainPrimary(&state.primary, handle);
+    if (code) {
+      state.primary = nullptr;
+      return fail(context, "CUDA device " + std::to_string(device), code);
+    }
+    state.ordinal = handle;
+    state.architecture = 10 * major + minor;
+  }
+  if (int code = driver->pushContext(state.primary))
+    return fail(context, "CUDA device " + std::to_string(device), code);
+  active = &state;
+  return REPO_RT_OK;
+}
+
+void CudaState::leave() {
+  if (!active)
+    return;
+  release(0);
+  for (void *memory : hostMemory)
+    driver->unregisterHost(memory);
+  hostMemory.clear();
+  void *popped;
+  driver->popContext(&popped);
+  active = nullptr;
+}
+
+void CudaState::allowHost(void *memory, uint64_t bytes) {
+  if (bytes && !driver->registerHost(memory, bytes, 0))
+    hostMemory.push_back(memory);
+}
+
+void *CudaState::allocate(repo_rt_context *context, uint64_t bytes) {
+  uint64_t address = 0;
+  if (int code = driver->allocate(&address, bytes ? bytes : 1, stream)) {
+    fail(context,
+         "cannot allocate " + std::to_string(bytes) +
+             " bytes of workspace on the device",
+         code);
+    return nullptr;
+  }
+  allocations.push_back(address);
+  return reinterpret_cast<void *>(address);
+}
+
+void CudaState::release(uint64_t mark) {
+  while (allocations.size() > mark) {
+    driver->free(allocations.back(), stream);
+    allocations.pop_back();
+  }
+}
+
+/// The best image for the device: made for it; for an earlier one of the same
+/// generation; PTX.
+const repo_rt_kernel_image *
+CudaState::choose(const repo_rt_kernel_images &images) const {
+  const repo_rt_kernel_image *best = nullptr;
+  int bestRank = 0;
+  int device = active->architecture;
+  for (int64_t i = 0; i != images.count; ++i) {
+    const repo_rt_kernel_image &image = images.images[i];
+    int rank = 0;
+    if (image.format == 2)
+      rank = 1;
+    else if (image.architecture == device)
+      rank = 100000 + image.is_specific;
+    else if (image.is_specific || image.architecture > device)
+      rank = 0;
+    else if (image.format == 1)
+      rank = image.architecture;
+    else if (image.architecture / 10 == device / 10)
+      rank = 1000 + image.architecture;
+    if (rank > bestRank) {
+      best = &image;
+      bestRank = rank;
+    }
+  }
+  return best;
+}
+
+int32_t CudaState::findFunction(repo_rt_context *context,
+                                const repo_rt_kernel *kernel, void **function) {
+  void *&known = active->functions[kernel];
+  if (known) {
+    *function = known;
+    return REPO_RT_OK;
+  }
+  void *&module = active->modules[kernel->images];
+  if (!module) {
+    const repo_rt_kernel_image *image = choose(*kernel->images);
+    if (!image) {
+      std::string list;
+      for (int64_t i = 0; i != kernel->images->count; ++i) {
+        const repo_rt_kernel_image &other = kernel->images->images[i];
+        list += (i ? ", sm_" : "sm_") + std::to_string(other.architecture) +
+                (other.is_specific ? "a" : "");
+      }
+      return repo_rt_fail(context, REPO_RT_BAD_LIBRARY,
+                          "expected a device that runs code for %s, got sm_%d",
+                          list.c_str(), active->architecture);
+    }
+    if (int code = driver->loadModule(&module, image->data)) {
+      module = nullptr;
+      return fail(context, "cannot load the kernels", code);
+    }
+  }
+  if (int code = driver->getFunction(&known, module, kernel->name)) {
+    known = nullptr;
+    return fail(context, std::string("kernel `") + kernel->name + "`", code);
+  }
+  *function = known;
+  return REPO_RT_OK;
+}
+
+int32_t CudaState::launch(repo_rt_context *context,
+                          const repo_rt_kernel *kernel, const int64_t *sizes,
+                          void **parameters) {
+  void *function = nullptr;
+  if (int32_t status = findFunction(context, kernel, &function))
+    return status;
+  LaunchConfig config = {};
+  for (int i = 0; i != 3; ++i) {
+    if (sizes[i] <= 0)
+      return REPO_RT_OK;
+    if (sizes[i] > (i ? 65535 : INT32_MAX))
+      return repo_rt_fail(context, REPO_RT_BAD_ARGUMENT,
+                          "kernel `%s`: expected at most %d blocks in "
+                          "dimension %d, got %lld",
+                          kernel->name, i ? 65535 : INT32_MAX, i,
+                          static_cast<long long>(sizes[i]));
+    config.grid[i] = static_cast<unsigned>(sizes[i]);
+    config.block[i] = static_cast<unsigned>(sizes[3 + i]);
+  }
+  config.sharedBytes = static_cast<unsigned>(sizes[6]);
+  config.stream = stream;
+  uint32_t &granted = active->shared[kernel];
+  if (config.sharedBytes > defaultShared && config.sharedBytes > granted) {
+    if (int code = driver->setAttribute(function, maxDynamicShared,
+                                        static_cast<int>(config.sharedBytes)))
+      return fail(context,
+                  std::string("kernel `") + kernel->name +
+                      "`: " + std::to_string(config.sharedBytes) +
+                      " bytes of shared memory",
+                  code);
+    granted = config.sharedBytes;
+  }
+  if (int code = driver->launch(&config, function, parameters, nullptr))
+    return fail(context, std::string("kernel `") + kernel->name + "`", code);
+  return REPO_RT_OK;
+}
+
+void repo_rt_set_stream(repo_rt_context *context, void *stream) {
+  context->cuda.stream = stream;
+}

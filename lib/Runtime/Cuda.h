@@ -1,0 +1,69 @@
+//===- Cuda.h - Kernels through the CUDA driver API -------------*- C++ -*-===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef REPO_LIB_RUNTIME_CUDA_H
+#define REPO_LIB_RUNTIME_CUDA_H
+
+#include "repo/Runtime/runtime.h"
+#include <map>
+#include <string>
+#include <vector>
+
+namespace repo_rt {
+
+/// Functions of the driver, by the types of cuda.h: handles are pointers,
+/// addresses 64-bit numbers, results ints.
+struct CudaDriver;
+
+/// The device of the entry that runs, and what was loaded to devices before.
+class CudaState {
+public:
+  ~CudaState();
+  /// Opens the driver, once; makes a device current. `emulated`: the driver is
+  /// the emulator in this process.
+  int32_t enter(repo_rt_context *context, int device, bool emulated);
+  void leave();
+  bool isActive() const { return active != nullptr; }
+
+  /// Workspace on the device, in the order of the stream; null on failure.
+  void *allocate(repo_rt_context *context, uint64_t bytes);
+  uint64_t mark() const { return allocations.size(); }
+  void release(uint64_t mark);
+
+  int32_t launch(repo_rt_context *context, const repo_rt_kernel *kernel,
+                 const int64_t *sizes, void **parameters);
+
+  /// Tensors of the host that emulated kernels may use, until `leave`.
+  void allowHost(void *memory, uint64_t bytes);
+
+  void *stream = nullptr;
+
+private:
+  struct Device {
+    int ordinal = 0;
+    void *primary = nullptr;
+    int architecture = 0;
+    std::map<const repo_rt_kernel_images *, void *> modules;
+    std::map<const repo_rt_kernel *, void *> functions;
+    std::map<const repo_rt_kernel *, uint32_t> shared;
+  };
+  int32_t fail(repo_rt_context *context, const std::string &what, int code);
+  int32_t findFunction(repo_rt_context *context, const repo_rt_kernel *kernel,
+                       void **function);
+  const repo_rt_kernel_image *choose(const repo_rt_kernel_images &images) const;
+
+  const CudaDriver *driver = nullptr;
+  Device *active = nullptr;
+  std::map<std::pair<const CudaDriver *, int>, Device> devices;
+  std::vector<uint64_t> allocations;
+  std::vector<void *> hostMemory;
+};
+
+} // namespace repo_rt
+
+#endif // REPO_LIB_RUNTIME_CUDA_H
