@@ -27,14 +27,18 @@ def to_llvm(source, chip="sm_90a"):
                           input=source, text=True, capture_output=True, check=True, timeout=120).stdout
 
 
-class Kernels:
-    """Kernels in LLVM IR, as a library of the host."""
+def build(llvm, path, *flags):
+    """Makes a library of the host from kernels in LLVM IR."""
+    done = subprocess.run([str(TOOLS / "repo-emulate"), "-", "-o", str(path), *flags], input=llvm, text=True,
+                          capture_output=True, timeout=120)
+    if done.returncode:
+        raise EmulationError(done.stderr.strip())
 
-    def __init__(self, llvm, path, *flags):
-        done = subprocess.run([str(TOOLS / "repo-emulate"), "-", "-o", str(path), *flags], input=llvm, text=True,
-                              capture_output=True, timeout=120)
-        if done.returncode:
-            raise EmulationError(done.stderr.strip())
+
+class Kernels:
+    """The kernels in a library of `build`."""
+
+    def __init__(self, path):
         self.library = ctypes.CDLL(str(path))
         self.module = ctypes.c_void_p()
         check(driver.cuModuleLoadData(ctypes.byref(self.module), ctypes.byref(ctypes.c_char.in_dll(self.library, "repo_kernels"))))

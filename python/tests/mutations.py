@@ -1,33 +1,91 @@
 """Kernels with one mistake in their synchronisation: each must be caught.
 
-`python python/tests/mutations.py` makes every mistake in every kernel and prints what caught it, a table; the exit
-status is 1 where one survives without an entry in SURVIVORS. Tests make a part of them (test_mutations.py).
+`python python/tests/mutations.py [NAME...]` makes every mistake in every kernel and prints what caught it, a table; the
+exit status is 1 where one survives without an entry in SURVIVORS. Tests make a part of them (test_mutations.py).
 """
 
-import collections
+import concurrent.futures
+import os
 import subprocess
 import sys
 import tempfile
 
+import ml_dtypes
 import numpy as np
 
 import emulation
 import gpu_kernels
+import reference
+import repo_mlir as repo
 import test_emulated_instructions as kernels
 
-# Mistakes that no run can show, with the reason the instruction is there all the same.
+# Mistakes that no run can show: (kernel, mistake) -> why the instruction is there all the same.
 SURVIVORS = {}
 
 # Orders in which mutants run: all at once, late, any time.
 ORDERS = (0, 1, 2, 3, 4, 5, 6)
 
-Kernel = collections.namedtuple("Kernel", "source run")
+
+class Kernel:
+    """A kernel of gpu_kernels.py: `run(kernels, order)` gives what it computes and what it should."""
+
+    def __init__(self, source, run):
+        self.source, self.chip, self.run = source, "sm_90a", run
+
+    def error(self, path, order):
+        """The largest error over what it may be."""
+        got, wanted = self.run(emulation.Kernels(path), order)
+        return np.abs(got - wanted).max() / (1e-5 * np.abs(wanted).max())
+
+
+class Entry:
+    """The kernels of a compiled entry: its host code launches those of the mutant instead."""
+
+    def __init__(self, source, chip, prepare):
+        self.source, self.chip, self.prepare, self.entry = lambda: source, chip, prepare, None
+
+    def error(self, path, order):
+        if self.entry is None:
+            repo.load_emulator()
+            self.entry = repo.compile(self.source(), target="emulator", chip=self.chip)["f"]
+            self.arguments, self.wanted, self.bound = self.prepare()
+        os.environ.update(REPO_EMULATOR_KERNELS=str(path), REPO_EMULATOR_ORDER=str(order))
+        # A context of its own, as a context loads kernels once.
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            try:
+                got = pool.submit(self.entry, *self.arguments).result()
+            except repo.RepoError as error:
+                raise emulation.EmulationError(str(error)) from None
+            finally:
+                del os.environ["REPO_EMULATOR_KERNELS"]
+        got = got[0] if isinstance(got, tuple) else got
+        return np.abs(got.astype(np.float64) - self.wanted).max() / self.bound
+
+
+ATTENTION = """
+func.func @f(%q: tensor<?x2x?x64xbf16>, %k: tensor<?x2x?x64xbf16>, %v: tensor<?x2x?x64xbf16>, %e: tensor<?x2x?x64xbf16>)
+    -> tensor<?x2x?x64xbf16> {
+  %o = repo.attention %q, %k, %v into %e {causal}
+    : (tensor<?x2x?x64xbf16>, tensor<?x2x?x64xbf16>, tensor<?x2x?x64xbf16>, tensor<?x2x?x64xbf16>) -> tensor<?x2x?x64xbf16>
+  return %o : tensor<?x2x?x64xbf16>
+}
+"""
+
+
+def prepare_attention():
+    rng = np.random.default_rng(11)
+    q, k, v = (rng.standard_normal((1, 2, 300, 64)).astype(ml_dtypes.bfloat16) for _ in range(3))
+    wanted = reference.attention(*(x.astype(np.float64) for x in (q, k, v)), causal=True)
+    wanted = wanted[0] if isinstance(wanted, tuple) else wanted
+    return (q, k, v), wanted, 2.0 ** -7 * np.abs(wanted).max()
+
 
 KERNELS = {
     "mma": Kernel(gpu_kernels.mma_gemm, lambda k, order: kernels.run_mma(k, 32, 16, 160, order)),
     "wgmma": Kernel(gpu_kernels.wgmma_gemm, lambda k, order: kernels.run_wgmma(k, 64, 64, 320, order)),
     "wgmma-register-a": Kernel(lambda: gpu_kernels.wgmma_gemm(3, register_a=True),
                                lambda k, order: kernels.run_wgmma(k, 64, 64, 448, order, stages=3)),
+    "attention": Entry(ATTENTION, "sm_80", prepare_attention),
 }
 
 
@@ -37,16 +95,16 @@ def list_mutations(llvm):
     return done.stdout.splitlines()
 
 
-def catch(llvm, number, run, path):
+def catch(kernel, llvm, number, path):
     """What catches mutation `number`, or None."""
+    order = None
     try:
-        mutant = emulation.Kernels(llvm, path, f"--mutate={number}")
+        emulation.build(llvm, path, f"--mutate={number}")
         for order in ORDERS:
-            got, wanted = run(mutant, order)
-            if not np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max():
+            if not kernel.error(path, order) <= 1:
                 return f"order {order}: wrong numbers"
     except emulation.EmulationError as error:
-        return f"order {order}: {str(error).split(': ', 2)[-1]}"
+        return f"order {order}: {str(error).split(': ', 3 if isinstance(kernel, Entry) else 2)[-1]}"
     return None
 
 
@@ -54,10 +112,14 @@ def main(names):
     survivors = total = 0
     with tempfile.TemporaryDirectory() as folder:
         for name in names or KERNELS:
-            llvm = emulation.to_llvm(KERNELS[name].source())
+            kernel = KERNELS[name]
+            llvm = emulation.to_llvm(kernel.source(), kernel.chip)
+            emulation.build(llvm, f"{folder}/{name}.so")
+            for order in ORDERS:
+                assert kernel.error(f"{folder}/{name}.so", order) <= 1, f"{name} itself is wrong in order {order}"
             for number, line in enumerate(list_mutations(llvm)):
                 total += 1
-                caught = catch(llvm, number, KERNELS[name].run, f"{folder}/{name}-{number}.so")
+                caught = catch(kernel, llvm, number, f"{folder}/{name}-{number}.so")
                 reason = SURVIVORS.get((name, line.split(" ", 1)[1]))
                 print(f"{name} | {number} | {line.split(' ', 1)[1]} | {caught or reason or 'SURVIVES'}", flush=True)
                 survivors += not caught and not reason

@@ -15,9 +15,11 @@
 
 namespace mlir::repo {
 
-/// The name of a kernel in PTX, which has no points in names.
+/// The name of a kernel in PTX, which has no points in names: NAME.body, the
+/// function behind an entry, counts as NAME.
 inline std::string getKernelSymbol(StringRef name) {
-  std::string symbol = name.str();
+  auto [entry, rest] = name.split(".body");
+  std::string symbol = (entry + rest).str();
   std::replace(symbol.begin(), symbol.end(), '.', '_');
   return symbol;
 }
