@@ -36,9 +36,11 @@ def build(llvm, path, *flags):
 
 
 class Kernels:
-    """The kernels in a library of `build`."""
+    """Kernels in LLVM IR, as a library of the host; without `llvm`, those in a library of `build`."""
 
-    def __init__(self, path):
+    def __init__(self, llvm, path):
+        if llvm is not None:
+            build(llvm, path)
         self.library = ctypes.CDLL(str(path))
         self.module = ctypes.c_void_p()
         check(driver.cuModuleLoadData(ctypes.byref(self.module), ctypes.byref(ctypes.c_char.in_dll(self.library, "repo_kernels"))))

@@ -23,8 +23,7 @@ def compiled(tmp_path_factory):
         if name not in made:
             source = {"mma": gpu_kernels.mma_gemm, "wgmma": gpu_kernels.wgmma_gemm,
                       "wgmma-register-a": lambda: gpu_kernels.wgmma_gemm(3, register_a=True)}[name]()
-            emulation.build(emulation.to_llvm(source), folder / f"{name}.so")
-            made[name] = emulation.Kernels(folder / f"{name}.so")
+            made[name] = emulation.Kernels(emulation.to_llvm(source), folder / f"{name}.so")
         return made[name]
 
     return get
