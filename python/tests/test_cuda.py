@@ -54,14 +54,32 @@ def emulated():
     return repo.compile(ROTATE, target="emulator")["f"]
 
 
+def on_emulator(arrays):
+    """Copies in memory that cuMemAlloc of the emulator gave."""
+    driver, copies = repo.load_emulator(), []
+    for array in arrays:
+        address = ctypes.c_uint64()
+        assert driver.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(array.nbytes)) == 0
+        memory = (ctypes.c_uint8 * array.nbytes).from_address(address.value)
+        copies.append(np.frombuffer(memory, array.dtype).reshape(array.shape))
+        copies[-1][...] = array
+    return tuple(copies)
+
+
 def test_host_code_over_the_emulators_driver(emulated):
     x, z = inputs()
     wanted = repo.rotate(x, z, repo.Rope(theta=10000.0))
     assert np.abs(emulated(x, z) - wanted).max() < 2e-6
     out = np.empty_like(x)
-    # Memory of a device is the host's here; kernels may use only what was registered, and nothing was.
     call(emulated, (x, z, out), [(1, 0)] * 3)
     assert np.abs(out - wanted).max() < 2e-6
+    # Tensors of a device are used as they are: memory that the driver did not give is out of bounds.
+    with pytest.raises(repo.RepoError, match="emulator: kernel `f_kernel1`, block .* thread .*: store of 4 bytes at 0x.*: "
+                       "outside"):
+        call(emulated, on_emulator((x, z)) + (out,), [(2, 0)] * 3)
+    device = on_emulator((x, z, out * np.nan))
+    call(emulated, device, [(2, 0)] * 3)
+    assert np.abs(device[2] - wanted).max() < 2e-6
     with pytest.raises(repo.RepoError, match="`arg1`: expected a tensor on device 0 as the others, got device 0"):
         call(emulated, (x, z, out), [(1, 0), (2, 0), (1, 0)])
 
