@@ -15,19 +15,23 @@
 using namespace mlir;
 
 static constexpr StringRef splitRotation = "repo-split-rotation",
+                           splitKeys = "repo-split-keys",
                            tileAttention = "repo-tile-attention",
                            tileRotation = "repo-tile-rotation",
                            expandTrigonometry = "repo-expand-trigonometry",
                            packWeights = "repo-pack-weights",
                            parallelize = "repo-parallelize",
                            lowerBlocks = "repo-lower-online-attention",
+                           vectorizeTransposes = "repo-vectorize-transposes",
                            vectorizeContractions =
                                "repo-vectorize-contractions";
 
 ArrayRef<StringRef> repo::getOptionalCPUPasses() {
   static constexpr StringRef names[] = {
-      packWeights,        splitRotation, tileAttention, tileRotation,
-      expandTrigonometry, parallelize,   lowerBlocks,   vectorizeContractions};
+      packWeights,          splitRotation, splitKeys,
+      vectorizeTransposes,  tileAttention, tileRotation,
+      expandTrigonometry,   parallelize,   lowerBlocks,
+      vectorizeContractions};
   return names;
 }
 
@@ -60,6 +64,8 @@ void repo::buildCPUSchedulePipeline(OpPassManager &pm,
 
 void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
   int64_t lanes = options.target.getVectorLanes();
+  if (wants(options, splitKeys))
+    pm.addPass(createSplitKeys());
   if (wants(options, tileAttention)) {
     TileAttentionOptions tiles;
     tiles.report = options.report;
@@ -86,6 +92,11 @@ void repo::buildCPUVectorPipeline(OpPassManager &pm,
     LowerOnlineAttentionOptions vectors;
     vectors.lanes = options.target.getVectorLanes();
     pm.addPass(createLowerOnlineAttention(vectors));
+  }
+  if (wants(options, vectorizeTransposes)) {
+    VectorizeTransposesOptions transposes;
+    transposes.lanes = options.target.getVectorLanes();
+    pm.addPass(createVectorizeTransposes(transposes));
   }
   if (wants(options, vectorizeContractions)) {
     VectorizeContractionsOptions rows;

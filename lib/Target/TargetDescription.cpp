@@ -33,7 +33,8 @@ bool TargetDescription::has(StringRef feature) const {
 }
 
 int64_t TargetDescription::getVectorLanes() const {
-  return has("avx512f") ? 16 : has("avx2") ? 8 : 4;
+  // Code for 16 lanes uses the doubleword instructions too.
+  return has("avx512f") && has("avx512dq") ? 16 : has("avx2") ? 8 : 4;
 }
 
 int64_t TargetDescription::getVectorRegisters() const {

@@ -22,12 +22,29 @@ func.func @block(%q: memref<128x24xf32>, %k: memref<64x128xf32>, %v: memref<64x1
   return
 }
 
-// Blocks with rows of queries, or of odd sizes, are left to the decomposition.
+// Rows of queries: 8 keys read row by row, in their own type, and their sums by a tree of shuffles.
+// CHECK-LABEL: @rows
+// CHECK: memref.alloc() {alignment = 64 : i64} : memref<1x72xf32>
+// CHECK: scf.for
+// CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
+// CHECK: vector.load {{.*}} : memref<?x128xbf16>, vector<8xbf16>
+// CHECK: arith.extf
+// CHECK: vector.fma
+// CHECK-COUNT-14: vector.shuffle
+// CHECK-NOT: repo.online_attention
+func.func @rows(%q: memref<1x128xf32>, %k: memref<?x128xbf16>, %v: memref<?x128xbf16>,
+                %acc: memref<1x128xf32>, %max: memref<1xf32>, %sum: memref<1xf32>) {
+  repo.online_attention %q, %k, %v into %acc, %max, %sum {max_keys = 64 : i64, scale = 1.0 : f64}
+    : (memref<1x128xf32>, memref<?x128xbf16>, memref<?x128xbf16>, memref<1x128xf32>, memref<1xf32>, memref<1xf32>) -> ()
+  return
+}
+
+// Rows of queries with a limit, or of odd sizes, are left to the decomposition.
 // CHECK-LABEL: @other
 // CHECK: repo.online_attention
 func.func @other(%q: memref<24x128xf32>, %k: memref<64x128xf32>, %v: memref<64x128xf32>,
-                 %acc: memref<24x128xf32>, %max: memref<24xf32>, %sum: memref<24xf32>) {
-  repo.online_attention %q, %k, %v into %acc, %max, %sum {scale = 1.0 : f64}
-    : (memref<24x128xf32>, memref<64x128xf32>, memref<64x128xf32>, memref<24x128xf32>, memref<24xf32>, memref<24xf32>) -> ()
+                 %acc: memref<24x128xf32>, %max: memref<24xf32>, %sum: memref<24xf32>, %n: index) {
+  repo.online_attention %q, %k, %v limit(%n) into %acc, %max, %sum {scale = 1.0 : f64}
+    : (memref<24x128xf32>, memref<64x128xf32>, memref<64x128xf32>, index, memref<24x128xf32>, memref<24xf32>, memref<24xf32>) -> ()
   return
 }

@@ -214,7 +214,13 @@ LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 LogicalResult
 AttentionStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                               int64_t queryBlock, int64_t keyBlock,
-                              int64_t edgeBlock, Unit unit, int64_t packBytes) {
+                              int64_t edgeBlock, Unit unit, int64_t packBytes,
+                              int64_t split, int64_t splitQueries) {
+  if (split < 0 || splitQueries < 0)
+    return emitError() << "expected `split` and `split_queries` not to be "
+                          "negative, got "
+                       << split << " and " << splitQueries;
+
   std::pair<StringRef, int64_t> sizes[] = {{"query_block", queryBlock},
                                            {"key_block", keyBlock},
                                            {"edge_block", edgeBlock},

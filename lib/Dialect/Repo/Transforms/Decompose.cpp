@@ -91,7 +91,8 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
     };
     auto keeps = [lanes = int64_t(keepBlocks),
                   tiles = bool(keepTileBlocks)](OnlineAttentionOp op) {
-      return (lanes && isVectorBlock(op, lanes)) || (tiles && isTileBlock(op));
+      return (lanes && (isVectorBlock(op, lanes) || isRowBlock(op, lanes))) ||
+             (tiles && isTileBlock(op));
     };
     int64_t before = count();
     RewritePatternSet patterns(&getContext());

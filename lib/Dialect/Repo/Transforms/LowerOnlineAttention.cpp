@@ -284,7 +284,7 @@ BlockLowering::Vectors BlockLowering::softmax(ValueRange maxima) {
       Value position = index(j * lanes);
       Value s = load(panel, {key, position}, lanes);
       Value p = v.exp2(v.sub(s, tops[j]));
-      if (masked) {
+      if (masked && !v.hasExactZero()) {
         Value hidden =
             arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, s, none);
         p = arith::SelectOp::create(b, loc, hidden, v.number(0.0), p);
@@ -390,10 +390,15 @@ struct LowerOnlineAttention
   void runOnOperation() override {
     SmallVector<OnlineAttentionOp> ops;
     getOperation().walk([&](OnlineAttentionOp op) {
-      if (op->getNumResults() == 0 && isVectorBlock(op, lanes))
+      if (op->getNumResults() == 0 &&
+          (isVectorBlock(op, lanes) || isRowBlock(op, lanes)))
         ops.push_back(op);
     });
     for (OnlineAttentionOp op : ops) {
+      if (isRowBlock(op, lanes)) {
+        lowerRowBlock(op, lanes);
+        continue;
+      }
       OpBuilder builder(op);
       BlockLowering(builder, op, lanes).run();
     }

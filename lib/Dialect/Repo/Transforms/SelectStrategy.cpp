@@ -24,6 +24,8 @@ using namespace mlir::repo;
 static constexpr int64_t keyTile = 8;
 /// Packed keys and values of the heads at hand.
 static constexpr int64_t largestPack = 8 << 20;
+/// Up to so many queries a head, attention is split over chunks of keys.
+static constexpr int64_t fewQueries = 8, keysOfChunk = 512;
 static constexpr int64_t largestKeyBlock = 256, largestEdgeBlock = 64;
 
 /// The size of an iteration dimension in `value`, or kDynamic.
@@ -51,9 +53,15 @@ static AttentionStrategyAttr select(AttentionOp op, int64_t lanes,
   if (!ShapedType::isDynamic(keys))
     keyBlock = std::min<int64_t>(
         keyBlock, std::max<int64_t>(llvm::alignTo(keys, keyTile), keyTile));
-  return AttentionStrategyAttr::get(op.getContext(), queryBlock, keyBlock,
-                                    std::min(keyBlock, largestEdgeBlock),
-                                    Unit::vector, largestPack);
+  // Few queries: vectors along whole rows of keys and values.
+  bool split = !op.getBias() && !op.getMask() && lanes >= 8 &&
+               op.getHeadSize() % lanes == 0 &&
+               !ShapedType::isDynamic(channels) && channels % lanes == 0 &&
+               (ShapedType::isDynamic(queries) || queries <= fewQueries);
+  return AttentionStrategyAttr::get(
+      op.getContext(), queryBlock, keyBlock,
+      std::min(keyBlock, largestEdgeBlock), Unit::vector, largestPack,
+      split ? keysOfChunk : 0, split ? fewQueries : 0);
 }
 
 namespace {
@@ -73,6 +81,9 @@ struct SelectStrategy : repo::impl::SelectStrategyBase<SelectStrategy> {
                                   << strategy.getQueryBlock() << " queries by "
                                   << strategy.getKeyBlock() << " keys ("
                                   << strategy.getEdgeBlock() << " at an edge)";
+      if (strategy.getSplit())
+        remark << ", chunks of " << strategy.getSplit() << " keys for up to "
+               << strategy.getSplitQueries() << " queries a head";
       if (given)
         remark << ", as the op says";
       else

@@ -306,7 +306,8 @@ struct TileAttention : repo::impl::TileAttentionBase<TileAttention> {
     if (AttentionStrategyAttr strategy = op.getStrategyAttr())
       return strategy;
     return AttentionStrategyAttr::get(&getContext(), queryBlock, keyBlock,
-                                      edgeBlock, Unit::vector, packBytes);
+                                      edgeBlock, Unit::vector, packBytes,
+                                      /*split=*/0, /*splitQueries=*/0);
   }
   void runOnOperation() override {
     SmallVector<AttentionOp> ops;

@@ -10,6 +10,7 @@
 #define REPO_LIB_DIALECT_REPO_TRANSFORMS_VECTORMATH_H
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -57,12 +58,27 @@ public:
     return arith::SelectOp::create(b, loc, larger, x, y);
   }
 
-  /// 2^x for x <= 0, to 2 units in the last place; NaN stays NaN, and below
-  /// -126 the result is 2^-126: a caller that needs 0 there selects it. The
-  /// integer part goes into the exponent, a polynomial of degree 6 (least
-  /// squares on Chebyshev nodes of [-1/2, 1/2], relative error 2e-9) takes the
-  /// rest.
+  /// 2^x for x <= 0, to 2 units in the last place; NaN stays NaN. Below -126
+  /// the result may be 2^-126, at -inf too: a caller that needs 0 there selects
+  /// it. The integer part goes into the exponent, a polynomial of degree 5
+  /// (minimax, 1 at 0, relative error 9e-8) takes the rest.
   Value exp2(Value x) {
+    // Sixteen lanes are AVX-512.
+    return floats.getNumElements() == 16 ? exp2InSevenSteps(x) : exp2ByBits(x);
+  }
+
+  /// Whether exp2 is 0 at -inf.
+  bool hasExactZero() const { return floats.getNumElements() == 16; }
+
+private:
+  Value polynomial(Value x, ArrayRef<double> coefficients) {
+    Value result = number(coefficients[0]);
+    for (double coefficient : coefficients.drop_front())
+      result = fma(result, x, number(coefficient));
+    return result;
+  }
+
+  Value exp2ByBits(Value x) {
     Value low = number(-126.0);
     Value below =
         arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OLT, x, low);
@@ -71,16 +87,9 @@ public:
     Value magic = number(12582912.0);
     Value shifted = add(x, magic);
     Value fraction = sub(x, sub(shifted, magic));
-    static constexpr double coefficients[] = {1.533757678e-4,
-                                              1.339986037e-3,
-                                              9.618519534e-3,
-                                              5.550328998e-2,
-                                              2.402264661e-1,
-                                              6.931472056e-1,
-                                              1.0};
-    Value result = number(coefficients[0]);
-    for (double coefficient : ArrayRef(coefficients).drop_front())
-      result = fma(result, fraction, number(coefficient));
+    Value result =
+        polynomial(fraction, {1.32647273e-3, 9.67151299e-3, 5.55073358e-2,
+                              2.40222424e-1, 6.93147004e-1, 1.0});
     Value exponent = arith::ShLIOp::create(
         b, loc, arith::BitcastOp::create(b, loc, ints, shifted), integer(23));
     Value bits = arith::BitcastOp::create(b, loc, ints, result);
@@ -88,7 +97,29 @@ public:
         b, loc, floats, arith::AddIOp::create(b, loc, bits, exponent));
   }
 
-private:
+  /// AVX-512 has instructions for both ends: x - floor(x), which is 0 at -inf,
+  /// and y * 2^floor(x).
+  Value exp2InSevenSteps(Value x) {
+    auto constant = [&](IntegerAttr value) -> Value {
+      return LLVM::ConstantOp::create(b, loc, value);
+    };
+    auto call = [&](StringRef name, ValueRange operands) -> Value {
+      return LLVM::CallIntrinsicOp::create(b, loc, floats,
+                                           b.getStringAttr(name), operands)
+          .getResult(0);
+    };
+    Value all = constant(b.getI16IntegerAttr(-1));
+    Value asSet = constant(b.getI32IntegerAttr(4)); // the rounding at hand
+    Value down = constant(b.getI32IntegerAttr(9));  // without exceptions
+    Value fraction =
+        call("llvm.x86.avx512.mask.reduce.ps.512", {x, down, x, all, asSet});
+    Value result =
+        polynomial(fraction, {1.86713017e-3, 9.01702978e-3, 5.57999127e-2,
+                              2.40164444e-1, 6.93151295e-1, 1.0});
+    return call("llvm.x86.avx512.mask.scalef.ps.512",
+                {result, x, result, all, asSet});
+  }
+
   OpBuilder &b;
   Location loc;
   VectorType floats, ints;

@@ -147,7 +147,11 @@ def Repo_AttentionStrategyAttr : AttrDef<Repo_Dialect, "AttentionStrategy"> {
     time where every query sees all of them, and `edge_block` at a time where a band,
     the lengths or the end of the keys cut a block. Keys that are rotated, and keys and
     values in a short type, are packed first: rotated, extended to f32, for as many heads
-    at a time as fit into `pack_bytes`, at least one. Any sizes are right; those that
+    at a time as fit into `pack_bytes`, at least one.
+
+    With a `split`, queries that are at most `split_queries` per head take another way: a task goes over
+    `split` keys of a KV head for all the query heads that share it, and the partial
+    results are merged in order. Any sizes are right; those that
     `repo-select-strategy` chooses from the target are meant to be fast.
 
     `unit` says what multiplies: `vector` (the default), or `amx`, the matrix unit, for
@@ -158,7 +162,15 @@ def Repo_AttentionStrategyAttr : AttrDef<Repo_Dialect, "AttentionStrategy"> {
   }];
   let parameters = (ins "int64_t":$query_block, "int64_t":$key_block,
                         "int64_t":$edge_block, Repo_UnitParam:$unit,
-                        DefaultValuedParameter<"int64_t", "8388608">:$pack_bytes);
+                        DefaultValuedParameter<"int64_t", "8388608">:$pack_bytes,
+                        DefaultValuedParameter<"int64_t", "0">:$split,
+                        DefaultValuedParameter<"int64_t", "0">:$split_queries);
+  let extraClassDeclaration = [{
+    AttentionStrategyAttr withoutSplit() const {
+      return get(getContext(), getQueryBlock(), getKeyBlock(), getEdgeBlock(), getUnit(), getPackBytes(),
+                 /*split=*/0, /*splitQueries=*/0);
+    }
+  }];
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }

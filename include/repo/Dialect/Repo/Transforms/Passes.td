@@ -98,6 +98,8 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
     - `key_block`: the largest power of two up to 256 for which keys, values and scores of
       a block take at most half of the second-level cache; no more than there are keys.
     - `edge_block`: 64 at most.
+    - `split`: 512 keys, for up to 8 queries a head, where head sizes are whole vectors and there is
+      neither bias nor mask: then bytes, not products, bound the time.
     - `pack_bytes`: 8 MB, so that packed keys and values stay in the caches and the memory is
       bounded, while a parallel loop has many tasks for short sequences.
 
@@ -172,6 +174,78 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
                            "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def SplitKeys : Pass<"repo-split-keys", "::mlir::ModuleOp"> {
+  let summary = "attention of few queries to parallel chunks of keys";
+  let description = [{
+    Attention whose strategy has a `split` and whose queries are at most `split_queries` per
+    head becomes a parallel loop over batch, KV head and chunk of keys. A task runs the online
+    softmax over its chunk for every query head that shares the keys, each query over the
+    keys it can see, so nothing is masked; keys that come from `repo.rotate` are rotated as they are
+    read. A second loop merges the partial states in the order of the chunks, whose size follows
+    from the shapes: the result is the same for any number of threads. Where the number of
+    queries is dynamic the choice is made at run time. Attention with a bias or a mask stays as it is.
+
+    Before:
+
+    ```mlir
+    %o = repo.attention %q, %k, %v into %init {strategy = #repo.attention_strategy<..., split = 512, split_queries = 8>} : ...
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %few = arith.cmpi ule, %n, %c8 : index
+    %o = scf.if %few -> (tensor<1x16x?x128xf32>) {
+      %acc, %max, %sum = scf.forall (%b, %h, %chunk) in (1, 4, %chunks) shared_outs(...) -> ... {
+        scf.for %j = %lo to %hi step %c64 iter_args(...) {
+          repo.online_attention %q, %kj, %vj into ... : (tensor<4x128xf32>, tensor<?x128xbf16>, ...)
+        }
+        ...
+      }
+      %merged = scf.forall (%b, %h, %i) in (1, 16, %n) shared_outs(%out = %init) -> ... { ... }
+      scf.yield %merged
+    } else {
+      %whole = repo.attention %q, %k, %v into %init {strategy = #repo.attention_strategy<...>} : ...
+      scf.yield %whole
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numSplit", "num-split", "Number of attention ops split">];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def VectorizeTransposes : Pass<"repo-vectorize-transposes", "::mlir::ModuleOp"> {
+  let summary = "transposes of matrices on buffers to shuffles of vectors";
+  let description = [{
+    A `linalg.transpose` of a matrix on buffers, of static sizes that are multiples of the
+    lanes, becomes a loop over squares of lanes by lanes: as many vectors are loaded, shuffled in log2(lanes)
+    steps, and stored.
+
+    Before:
+
+    ```mlir
+    linalg.transpose ins(%x : memref<48x128xf32>) outs(%y : memref<128x48xf32>) permutation = [1, 0]
+    ```
+
+    After (shortened):
+
+    ```mlir
+    scf.for %i = %c0 to %c48 step %c16 {
+      scf.for %j = %c0 to %c128 step %c16 {
+        %0 = vector.load %x[%i, %j] : memref<48x128xf32>, vector<16xf32>
+        ...
+        %64 = vector.shuffle %0, %8 [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23] : vector<16xf32>, vector<16xf32>
+        ...
+    ```
+  }];
+  let options = [Option<"lanes", "lanes", "int64_t", "16", "lanes of a vector register">];
+  let statistics = [Statistic<"numVectorized", "num-vectorized", "Number of transposes vectorised">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
 def TileRotation : Pass<"repo-tile-rotation", "::mlir::ModuleOp"> {
   let summary = "rotations to parallel blocks of rows, row by row";
   let description = [{
@@ -230,7 +304,7 @@ def LowerOnlineAttention : Pass<"repo-lower-online-attention", "::mlir::ModuleOp
     ```
   }];
   let options = [Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect"];
 }

@@ -62,6 +62,11 @@ void populateDecomposePatterns(RewritePatternSet &patterns);
 /// but of the keys, queries [D, N] with N a multiple of the lanes, values and accumulator
 /// row-major.
 bool isVectorBlock(OnlineAttentionOp op, int64_t lanes);
+/// Whether it takes this block as a few rows of queries, [N, D], against keys
+/// and values in any type but f64: whole vectors of channels, no mask.
+bool isRowBlock(OnlineAttentionOp op, int64_t lanes);
+/// Lowers such a block on buffers to vectors.
+void lowerRowBlock(OnlineAttentionOp op, int64_t lanes);
 
 /// Whether repo-lower-online-attention-amx takes this block: queries in rows,
 /// keys and values in panels, bf16; a multiple of 32 queries and channels, 32 to

@@ -1,0 +1,419 @@
+//===- SplitKeys.cpp - Attention of few queries over chunks of keys -------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Few queries against many keys are bound by the bytes of keys and values. A
+// task takes a chunk of the keys of one KV head, for all query heads that share
+// it, so that few heads still fill all threads and every row is read from
+// memory once. Chunks follow from shapes alone and are merged in order: the
+// result does not depend on the number of threads.
+//
+//===----------------------------------------------------------------------===//
+
+#include "AttentionTiling.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Dominance.h"
+#include "repo/Dialect/Repo/Transforms/Passes.h"
+#include <limits>
+
+namespace mlir {
+namespace repo {
+#define GEN_PASS_DEF_SPLITKEYS
+#include "repo/Dialect/Repo/Transforms/Passes.h.inc"
+} // namespace repo
+} // namespace mlir
+
+using namespace mlir;
+using namespace mlir::repo;
+
+static constexpr double infinity = std::numeric_limits<double>::infinity();
+
+namespace {
+class KeySplitter : AttentionTiling {
+public:
+  KeySplitter(RewriterBase &rewriter, AttentionOp op,
+              AttentionStrategyAttr strategy)
+      : AttentionTiling(rewriter, op), strategy(strategy),
+        group(op.getGroupSize()) {}
+
+  /// Builds the loops before `op`, which stays, and returns their results.
+  SmallVector<Value> run();
+
+private:
+  using State = SmallVector<Value>; // accumulator, maximum, sum
+
+  OpFoldResult attr(int64_t value) { return b.getIndexAttr(value); }
+  SmallVector<OpFoldResult> ones(size_t count) {
+    return SmallVector<OpFoldResult>(count, attr(1));
+  }
+  /// Keys of a block: a chunk is read in few turns, but rotated keys need a
+  /// buffer on the stack.
+  int64_t blockSize() {
+    return op.getKey().getDefiningOp<RotateOp>() ? strategy.getEdgeBlock()
+                                                 : strategy.getKeyBlock();
+  }
+  /// A loop that carries tensors.
+  State loop(Value from, Value to, Value step, ValueRange init,
+             function_ref<State(Value, ValueRange)> body);
+  /// The queries of the heads of a group, [G, D].
+  Value groupQueries(Value batch, Value firstHead, Value query);
+  /// Keys of a block as they are, or rotated into a buffer of their own.
+  Value keyRows(const HeadRows &key, Value at, Value count);
+  State chunkState(Value batch, Value kvHead, Value query, Value from,
+                   Value to);
+  /// Partial states [B, Hkv, chunks, N, G, (E)] of all chunks.
+  State partials(Value chunks);
+  SmallVector<Value> merge(ValueRange partials, Value chunks);
+
+  AttentionStrategyAttr strategy;
+  int64_t group;
+};
+} // namespace
+
+KeySplitter::State
+KeySplitter::loop(Value from, Value to, Value step, ValueRange init,
+                  function_ref<State(Value, ValueRange)> body) {
+  auto loop = scf::ForOp::create(
+      b, loc, from, to, step, init,
+      [&](OpBuilder &, Location loc, Value at, ValueRange carried) {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPointToEnd(at.getParentBlock());
+        scf::YieldOp::create(b, loc, body(at, carried));
+      });
+  return State(loop.getResults());
+}
+
+Value KeySplitter::groupQueries(Value batch, Value firstHead, Value query) {
+  auto insertRow = [&](Value g, ValueRange rows) -> State {
+    Value row =
+        preparedRows({op.getQuery(), op.getQueryMap(), batch,
+                      index.add(firstHead, g), AttentionOp::N, headSize},
+                     query, attr(1));
+    return {tensor::InsertSliceOp::create(
+        b, loc, row, rows[0],
+        ArrayRef<OpFoldResult>{attr(0), attr(0), g, attr(0)},
+        ArrayRef<OpFoldResult>{attr(1), attr(1), attr(1), attr(headSize)},
+        ones(4))};
+  };
+  Value rows = loop(index.constant(0), index.constant(group), index.constant(1),
+                    empty({1, 1, group, headSize}), insertRow)[0];
+  return tensor::ExtractSliceOp::create(
+      b, loc, RankedTensorType::get({group, headSize}, f32), rows,
+      ArrayRef<OpFoldResult>(SmallVector<OpFoldResult>(4, attr(0))),
+      ArrayRef<OpFoldResult>{attr(1), attr(1), attr(group), attr(headSize)},
+      ones(4));
+}
+
+Value KeySplitter::keyRows(const HeadRows &key, Value at, Value count) {
+  if (!key.tensor.getDefiningOp<RotateOp>())
+    return slice(key, at, count);
+  int64_t size = blockSize();
+  SmallVector<OpFoldResult> zeros(4, attr(0));
+  SmallVector<OpFoldResult> sizes = {attr(1), attr(1), count, attr(headSize)};
+  Value buffer = tensor::InsertSliceOp::create(
+      b, loc, preparedRows(key, at, count), empty({1, 1, size, headSize}),
+      zeros, sizes, ones(4));
+  return tensor::ExtractSliceOp::create(
+      b, loc, RankedTensorType::get({ShapedType::kDynamic, headSize}, f32),
+      buffer, zeros, sizes, ones(4));
+}
+
+KeySplitter::State KeySplitter::chunkState(Value batch, Value kvHead,
+                                           Value query, Value from, Value to) {
+  Value offset = op.getOffset() ? perBatch(op.getOffset(), batch)
+                                : index.sub(keys, queries);
+  // One query sees one range of keys: no key needs a mask.
+  KeyRange range = keyRange(batch, index.add(offset, query), index.constant(1),
+                            /*tile=*/1);
+  Value lo = index.max(from, range.lo), hi = index.min(to, range.hi);
+  Value rows = groupQueries(batch, index.mul(kvHead, group), query);
+  HeadRows key = {op.getKey(), op.getKeyMap(), batch,
+                  kvHead,      AttentionOp::M, headSize};
+  HeadRows value = {op.getValue(), op.getValueMap(), batch,
+                    kvHead,        AttentionOp::M,   valueSize};
+  int64_t size = blockSize();
+  State state = {filled({group, valueSize}, 0.0), filled({group}, -infinity),
+                 filled({group}, 0.0)};
+  return loop(lo, hi, index.constant(size), state,
+              [&](Value at, ValueRange carried) -> State {
+                Value count =
+                    index.min(index.constant(size), index.sub(hi, at));
+                auto block = OnlineAttentionOp::create(
+                    b, loc, carried.getTypes(), rows, keyRows(key, at, count),
+                    slice(value, at, count), /*bias=*/Value(), /*mask=*/Value(),
+                    /*offset=*/Value(), /*limit=*/Value(), carried[0],
+                    carried[1], carried[2],
+                    b.getF64FloatAttr(op.getScaleValue()), op.getSoftcapAttr(),
+                    /*band=*/DenseI64ArrayAttr(), b.getI64IntegerAttr(size),
+                    /*layouts=*/ArrayAttr());
+                return State(block.getResults());
+              });
+}
+
+KeySplitter::State KeySplitter::partials(Value chunks) {
+  OpFoldResult kvHeads = attr(op.getNumKeyValueHeads());
+  SmallVector<OpFoldResult> shape = {getAsOpFoldResult(batches), kvHeads,
+                                     getAsOpFoldResult(chunks),
+                                     getAsOpFoldResult(queries), attr(group)};
+  SmallVector<OpFoldResult> wide(shape);
+  wide.push_back(attr(valueSize));
+  State buffers = {tensor::EmptyOp::create(b, loc, wide, f32),
+                   tensor::EmptyOp::create(b, loc, shape, f32),
+                   tensor::EmptyOp::create(b, loc, shape, f32)};
+  auto forall =
+      scf::ForallOp::create(b, loc, ArrayRef<OpFoldResult>(shape).take_front(3),
+                            buffers, std::nullopt);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(forall.getBody());
+  Value batch = forall.getInductionVar(0), kvHead = forall.getInductionVar(1),
+        chunk = forall.getInductionVar(2);
+  Value from = index.mul(chunk, strategy.getSplit());
+  Value to = index.add(from, index.constant(strategy.getSplit()));
+
+  // This task's part of a buffer, and one query's part of that.
+  auto part = [&](size_t rank) {
+    SmallVector<OpFoldResult> offsets = {batch,   kvHead,  chunk,
+                                         attr(0), attr(0), attr(0)};
+    SmallVector<OpFoldResult> sizes = {attr(1),  attr(1),     attr(1),
+                                       shape[3], attr(group), attr(valueSize)};
+    offsets.resize(rank);
+    sizes.resize(rank);
+    return std::pair(offsets, sizes);
+  };
+  auto rankOf = [](Value value) {
+    return cast<RankedTensorType>(value.getType()).getRank();
+  };
+  State parts;
+  for (Value buffer : forall.getRegionIterArgs()) {
+    auto [offsets, sizes] = part(rankOf(buffer));
+    parts.push_back(tensor::ExtractSliceOp::create(b, loc, buffer, offsets,
+                                                   sizes, ones(sizes.size())));
+  }
+  State done =
+      loop(index.constant(0), queries, index.constant(1), parts,
+           [&](Value query, ValueRange carried) {
+             State state = chunkState(batch, kvHead, query, from, to), next;
+             for (auto [value, into] : llvm::zip(state, carried)) {
+               auto [offsets, sizes] = part(rankOf(into));
+               offsets[0] = offsets[1] = offsets[2] = attr(0);
+               offsets[3] = query;
+               sizes[3] = attr(1);
+               next.push_back(tensor::InsertSliceOp::create(
+                   b, loc, value, into, offsets, sizes, ones(sizes.size())));
+             }
+             return next;
+           });
+  b.setInsertionPointToStart(forall.getTerminator().getBody());
+  for (auto [value, buffer] : llvm::zip(done, forall.getRegionIterArgs())) {
+    auto [offsets, sizes] = part(rankOf(buffer));
+    tensor::ParallelInsertSliceOp::create(b, loc, value, buffer, offsets, sizes,
+                                          ones(sizes.size()));
+  }
+  return State(forall.getResults());
+}
+
+/// With m the largest of the maxima and w[c] = exp2(max[c] - m), the state of
+/// all keys is (sum_c w[c] acc[c], m, sum_c w[c] sum[c]).
+SmallVector<Value> KeySplitter::merge(ValueRange partials, Value chunks) {
+  SmallVector<OpFoldResult> bounds = {getAsOpFoldResult(batches),
+                                      attr(op.getNumQueryHeads()),
+                                      getAsOpFoldResult(queries)};
+  auto forall =
+      scf::ForallOp::create(b, loc, bounds, op.getOutputs(), std::nullopt);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(forall.getBody());
+  Value batch = forall.getInductionVar(0), head = forall.getInductionVar(1),
+        query = forall.getInductionVar(2);
+  Value kvHead = index.div(head, group);
+  Value inGroup = index.sub(head, index.mul(kvHead, group));
+  auto element = [&](Value buffer, Value chunk) -> Value {
+    return tensor::ExtractOp::create(
+        b, loc, buffer, ValueRange{batch, kvHead, chunk, query, inGroup});
+  };
+  Value zero = index.constant(0), one = index.constant(1);
+  Value top = loop(zero, chunks, one, number(-infinity),
+                   [&](Value chunk, ValueRange carried) -> State {
+                     return {arith::MaximumFOp::create(
+                         b, loc, carried[0], element(partials[1], chunk))};
+                   })[0];
+  Value none = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, top,
+                                     number(-infinity));
+  Value base = arith::SelectOp::create(b, loc, none, number(0), top);
+  State init = {filled({1, valueSize}, 0.0), number(0)};
+  State sums = loop(
+      zero, chunks, one, init, [&](Value chunk, ValueRange carried) -> State {
+        Value weight = math::Exp2Op::create(
+            b, loc,
+            arith::SubFOp::create(b, loc, element(partials[1], chunk), base));
+        Value sum = arith::AddFOp::create(
+            b, loc, carried[1],
+            arith::MulFOp::create(b, loc, weight, element(partials[2], chunk)));
+        Value part = tensor::ExtractSliceOp::create(
+            b, loc, RankedTensorType::get({1, valueSize}, f32), partials[0],
+            ArrayRef<OpFoldResult>{batch, kvHead, chunk, query, inGroup,
+                                   attr(0)},
+            ArrayRef<OpFoldResult>{attr(1), attr(1), attr(1), attr(1), attr(1),
+                                   attr(valueSize)},
+            ones(6));
+        AffineMap identity = b.getMultiDimIdentityMap(2);
+        SmallVector<utils::IteratorType> parallel(
+            2, utils::IteratorType::parallel);
+        Value acc =
+            linalg::GenericOp::create(
+                b, loc, carried[0].getType(), part, carried[0],
+                ArrayRef<AffineMap>{identity, identity}, parallel,
+                [&](OpBuilder &nested, Location loc, ValueRange args) {
+                  Value scaled =
+                      arith::MulFOp::create(nested, loc, args[0], weight);
+                  linalg::YieldOp::create(
+                      nested, loc,
+                      arith::AddFOp::create(nested, loc, args[1], scaled)
+                          .getResult());
+                })
+                .getResult(0);
+        return {acc, sum};
+      });
+  auto single = [&](Value scalar) -> Value {
+    return tensor::FromElementsOp::create(b, loc, scalar);
+  };
+  State state = {sums[0], single(top), single(sums[1])};
+  SmallVector<Value> results = {finishedOutput(state)};
+  if (op.getLse())
+    results.push_back(finishedLse(state));
+  b.setInsertionPointToStart(forall.getTerminator().getBody());
+  insertResults(results, forall.getRegionIterArgs(), batch, head, query,
+                attr(1));
+  return SmallVector<Value>(forall.getResults());
+}
+
+SmallVector<Value> KeySplitter::run() {
+  readSizes();
+  Value chunks = index.ceilDiv(keys, strategy.getSplit());
+  return merge(partials(chunks), chunks);
+}
+
+/// Where a result of attention goes, if it goes straight into memory that is
+/// there before.
+static bufferization::MaterializeInDestinationOp
+getDestination(OpResult result, const DominanceInfo &dominance) {
+  if (!result.hasOneUse())
+    return {};
+  auto write =
+      dyn_cast<bufferization::MaterializeInDestinationOp>(*result.user_begin());
+  bool straight =
+      write && write->getBlock() == result.getOwner()->getBlock() &&
+      isa<MemRefType>(write.getDest().getType()) &&
+      write.getSource() == result &&
+      dominance.properlyDominates(write.getDest(), result.getOwner());
+  return straight ? write : bufferization::MaterializeInDestinationOp();
+}
+
+/// Builds both ways in the branches of a test at run time. A branch writes its
+/// results into their destination itself, so that they are computed in place.
+static void choose(RewriterBase &rewriter, AttentionOp op, Value few) {
+  Location loc = op.getLoc();
+  DominanceInfo dominance(op->getParentOfType<FunctionOpInterface>());
+  SmallVector<bufferization::MaterializeInDestinationOp> writes;
+  SmallVector<Type> yielded;
+  for (OpResult result : op->getResults()) {
+    writes.push_back(getDestination(result, dominance));
+    if (!writes.back())
+      yielded.push_back(result.getType());
+  }
+  auto choice = scf::IfOp::create(rewriter, loc, yielded, few,
+                                  /*withElseRegion=*/true);
+  AttentionStrategyAttr strategy = op.getStrategyAttr();
+  for (bool split : {true, false}) {
+    OpBuilder::InsertionGuard guard(rewriter);
+    Block *block = split ? choice.thenBlock() : choice.elseBlock();
+    rewriter.setInsertionPointToStart(block);
+    auto copy = cast<AttentionOp>(rewriter.clone(*op));
+    for (auto [output, write] : llvm::zip(copy.getOutputsMutable(), writes))
+      if (auto empty = output.get().getDefiningOp<tensor::EmptyOp>();
+          empty && write) {
+        OpBuilder::InsertionGuard before(rewriter);
+        rewriter.setInsertionPoint(copy);
+        output.set(rewriter.clone(*empty)->getResult(0));
+      }
+    SmallVector<Value> results(copy.getResults());
+    if (split) {
+      rewriter.setInsertionPoint(copy);
+      results = KeySplitter(rewriter, copy, strategy).run();
+      rewriter.eraseOp(copy);
+    } else {
+      copy.setStrategyAttr(strategy.withoutSplit());
+    }
+    // A branch without results has its end already.
+    if (yielded.empty())
+      rewriter.setInsertionPoint(block->getTerminator());
+    else
+      rewriter.setInsertionPointToEnd(block);
+    SmallVector<Value> rest;
+    for (auto [result, write] : llvm::zip(results, writes)) {
+      if (!write) {
+        rest.push_back(result);
+        continue;
+      }
+      IRMapping mapping;
+      mapping.map(write.getSource(), result);
+      rewriter.clone(*write, mapping);
+    }
+    if (!yielded.empty())
+      scf::YieldOp::create(rewriter, loc, rest);
+  }
+  ValueRange results = choice.getResults();
+  for (auto [result, write] : llvm::zip(op->getResults(), writes)) {
+    if (write) {
+      rewriter.eraseOp(write);
+      continue;
+    }
+    rewriter.replaceAllUsesWith(result, results.front());
+    results = results.drop_front();
+  }
+  rewriter.eraseOp(op);
+}
+
+/// Splits the keys of `op` where its queries are few, which is decided at run
+/// time where their number is dynamic.
+static bool splitKeys(RewriterBase &rewriter, AttentionOp op) {
+  AttentionStrategyAttr strategy = op.getStrategyAttr();
+  if (!strategy || !strategy.getSplit() || op.getBias() || op.getMask() ||
+      !whyNotTilable(op).empty())
+    return false;
+  rewriter.setInsertionPoint(op);
+  Location loc = op.getLoc();
+  OpFoldResult queries = op.getDimSize(rewriter, loc, AttentionOp::N);
+  int64_t most = strategy.getSplitQueries();
+  if (std::optional<int64_t> count = getConstantIntValue(queries)) {
+    if (*count > most)
+      return false;
+    rewriter.replaceOp(op, KeySplitter(rewriter, op, strategy).run());
+    return true;
+  }
+  Value few = arith::CmpIOp::create(
+      rewriter, loc, arith::CmpIPredicate::ule,
+      getValueOrCreateConstantIndexOp(rewriter, loc, queries),
+      arith::ConstantIndexOp::create(rewriter, loc, most));
+  choose(rewriter, op, few);
+  return true;
+}
+
+namespace {
+struct SplitKeys : repo::impl::SplitKeysBase<SplitKeys> {
+  void runOnOperation() override {
+    SmallVector<AttentionOp> ops;
+    getOperation().walk([&](AttentionOp op) { ops.push_back(op); });
+    IRRewriter rewriter(&getContext());
+    for (AttentionOp op : ops)
+      numSplit += splitKeys(rewriter, op);
+  }
+};
+} // namespace
