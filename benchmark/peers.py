@@ -3,6 +3,8 @@
 `pip install torch onnx onnxruntime` (the CPU wheels) installs all of them.
 """
 
+import itertools
+
 import numpy as np
 
 
@@ -16,7 +18,55 @@ def torch_or_none():
 
 def attention(arrays, z, dtype, threads):
     """Causal attention of q, k, v [B, H, N, D] float32 arrays, rotated by z [B, H, N]."""
-    return {**_torch_attention(arrays, z, dtype, threads), **_onnx_attention(arrays, dtype, threads)}
+    return {**_torch_attention(arrays, z, dtype, threads), **_flex_attention(arrays, dtype, threads),
+            **_onnx_attention(arrays, dtype, threads)}
+
+
+def decode(query, caches, dtype, threads):
+    """Attention of one query [B, H, 1, D] to caches [(k, v)], each [B, Hkv, M, D], taken in turn."""
+    torch = torch_or_none()
+    if torch is None:
+        return {"torch SDPA": None}
+
+    def tensor(array):
+        if dtype == "bf16":
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(array)
+
+    q, turn = tensor(query), itertools.cycle([(tensor(k), tensor(v)) for k, v in caches])
+
+    @torch.inference_mode()
+    def plain():
+        torch.set_num_threads(threads)
+        return torch.nn.functional.scaled_dot_product_attention(q, *next(turn), enable_gqa=True)
+
+    return {"torch SDPA": plain}
+
+
+def _flex_attention(arrays, dtype, threads):
+    """FlexAttention behind torch.compile, which needs a C++ compiler; None where it does not work."""
+    name = "torch FlexAttention"
+    torch = torch_or_none()
+    if torch is None or dtype != "f32":
+        return {} if torch else {name: None}
+    q, k, v = (torch.from_numpy(x) for x in arrays)
+    torch.set_num_threads(threads)
+    try:
+        from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+        length = q.shape[2]
+        mask = create_block_mask(lambda b, h, i, j: i >= j, None, None, length, length, device="cpu")
+        compiled = torch.compile(flex_attention)
+        with torch.inference_mode():
+            compiled(q, k, v, block_mask=mask)
+    except Exception:  # whatever a compiler at hand may raise
+        return {name: None}
+
+    @torch.inference_mode()
+    def flex():
+        torch.set_num_threads(threads)
+        return compiled(q, k, v, block_mask=mask)
+
+    return {name: flex}
 
 
 def _torch_attention(arrays, z, dtype, threads):

@@ -26,13 +26,14 @@ import measure  # noqa: E402
 
 
 def run_case(case, rounds):
-    functions = {"ours": case.ours, **{n: f for n, f in case.peers.items() if f is not None}}
+    peers = case.peers() if callable(case.peers) else case.peers
+    functions = {"ours": case.ours, **{n: f for n, f in peers.items() if f is not None}}
     times = measure.interleave(functions, rounds)
     rate = {name: case.work / statistics.median(values) for name, values in times.items()}
     base = {"case": case.name, "dtype": case.dtype, "threads": case.threads, "unit": case.unit,
             "ours": round(rate["ours"], 2), "limit": round(case.limit, 2),
             "ours_over_limit": round(rate["ours"] / case.limit, 4), "rounds": len(times["ours"])}
-    for name, function in case.peers.items() or {"none": None}.items():
+    for name, function in peers.items() or {"none": None}.items():
         if function is None:
             yield {**base, "peer": None, "peer_name": name, "missing": True, "ours_over_peer": None}
             continue
@@ -49,6 +50,8 @@ def main():
     parser.add_argument("--json", help="write the record to this file")
     parser.add_argument("--threads", default=None, help="thread counts, such as 1,2 (default: 1 and all)")
     parser.add_argument("--rounds", type=int, default=31, help="interleaved rounds (default 31)")
+    parser.add_argument("--filter", default="", help="only cases whose name and type hold this text, such as N2048 or bf16")
+    parser.add_argument("--plot", help="draw shares of the limit to this file, .svg or .png (needs matplotlib)")
     arguments = parser.parse_args()
 
     threads = [int(t) for t in arguments.threads.split(",")] if arguments.threads else sorted(
@@ -59,6 +62,8 @@ def main():
     results = []
     print(f"{'case':40} {'dtype':5} {'thr':>3} {'ours':>9} {'limit':>9} {'share':>6}  peer")
     for case in suite.cases(limits, threads=threads):
+        if arguments.filter not in f"{case.name} {case.dtype}":
+            continue
         for row in run_case(case, arguments.rounds):
             results.append(row)
             peer = (f"{row['peer_name']}: missing" if row.get("missing") else
@@ -71,6 +76,9 @@ def main():
               "results": results}
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(record, indent=1) + "\n")
+    if arguments.plot:
+        import plot
+        plot.draw(record, arguments.plot)
 
 
 if __name__ == "__main__":

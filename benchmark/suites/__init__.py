@@ -1,7 +1,7 @@
 """The suites of the benchmark: one module each, with a function `cases(limits)`."""
 
 import dataclasses
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, Optional, Union
 
 
 @dataclasses.dataclass
@@ -16,5 +16,5 @@ class Case:
     unit: str
     limit: float
     ours: Callable[[], object]
-    peers: Dict[str, Optional[Callable[[], object]]]
-    """Peer name -> callable, or None where the peer is not installed."""
+    peers: Union[Dict[str, Optional[Callable[[], object]]], Callable[[], Dict[str, Optional[Callable[[], object]]]]]
+    """Peer name -> callable, or None where the peer is not installed; or what returns that, once the case runs."""

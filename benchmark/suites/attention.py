@@ -1,8 +1,8 @@
-"""Causal prefill attention with rotation inside: H 16, D 128, f32 and bf16.
+"""Prefill attention with rotation inside: H 16, D 128, causal, and around it D 64, grouped heads, a window, no mask.
 
-Useful work counts half of the score matrix. Peers: torch SDPA on rotated inputs
-(attention alone), and torch SDPA behind the rotation a RePo user must add; ONNX
-Runtime's GroupQueryAttention without rotation.
+Useful work counts the visible part of the score matrix. Peers where they do the same: torch SDPA on rotated inputs
+(attention alone) and behind the rotation a RePo user must add, FlexAttention compiled, ONNX Runtime's
+GroupQueryAttention without rotation.
 """
 
 import numpy as np
@@ -12,28 +12,38 @@ import repo_mlir as repo
 from suites import Case
 
 HEADS, SIZE = 16, 128
+VARIANTS = (("D 64", dict(size=64)), ("grouped 16/4", dict(kv_heads=4)), ("window 512", dict(window=512)),
+            ("bidirectional", dict(causal=False)))
 
 
-def cases(limits, lengths=(512, 1024, 2048, 4096), threads=(1, 2), dtypes=("f32",)):
-    rng = np.random.default_rng(0)
-    rope = repo.Rope(theta=500000.0)
+def cases(limits, lengths=(512, 1024, 2048, 4096), threads=(1, 2), dtypes=("f32", "bf16")):
     for dtype in dtypes:
         for length in lengths:
-            data = [rng.standard_normal((1, HEADS, length, SIZE), np.float32) for _ in range(3)]
-            z = rng.standard_normal((1, HEADS, length)).astype(np.float32).cumsum(-1)
-            q, k, v = (convert(x, dtype) for x in data)
-            out = np.empty_like(q)
             for count in threads:
+                yield case(limits, f"prefill causal H{HEADS} D{SIZE} N{length}", dtype, length, count)
+    for name, options in VARIANTS:
+        for count in threads:
+            yield case(limits, f"prefill {name} N2048", "f32", 2048, count, **options)
 
-                def ours(q=q, k=k, v=v, z=z, out=out, count=count):
-                    repo.set_num_threads(count)
-                    repo.attention(q, k, v, z, z, rope=rope, causal=True, out=out)
 
-                yield Case(
-                    name=f"prefill causal H{HEADS} D{SIZE} N{length}", dtype=dtype, threads=count,
-                    work=2.0 * 2.0 * HEADS * SIZE * length * length / 2 / 1e9, unit="GFLOP/s",
-                    limit=limits.fma(count), ours=ours,
-                    peers=peers.attention(data, z, dtype, count))
+def case(limits, name, dtype, length, threads, *, size=SIZE, kv_heads=HEADS, window=None, causal=True):
+    rng = np.random.default_rng(0)
+    data = [rng.standard_normal((1, heads, length, size), np.float32) for heads in (HEADS, kv_heads, kv_heads)]
+    z = rng.standard_normal((1, kv_heads, length)).astype(np.float32).cumsum(-1)
+    q, k, v = (convert(x, dtype) for x in data)
+    out = np.empty_like(q)
+    rope = repo.Rope(theta=500000.0)
+
+    def ours():
+        repo.set_num_threads(threads)
+        repo.attention(q, k, v, z, z, rope=rope, causal=causal, window=window, out=out)
+
+    rows = np.arange(1, length + 1)
+    pairs = length * length if not causal else length * length / 2 if window is None else np.minimum(rows, window).sum()
+    plain = size == SIZE and kv_heads == HEADS and window is None and causal
+    return Case(name=name, dtype=dtype, threads=threads, work=4.0 * HEADS * size * float(pairs) / 1e9, unit="GFLOP/s",
+                limit=limits.fma(threads), ours=ours,
+                peers=lambda: peers.attention(data, z, dtype, threads) if plain else {})
 
 
 def convert(array, dtype):
