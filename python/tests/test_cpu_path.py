@@ -1,6 +1,7 @@
 """The CPU path: what takes it, and that every optional pass costs speed alone, never results."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -106,3 +107,37 @@ def test_other_levels_by_their_assembly(run, tmp_path):
         assert status == 0, error
         text = (tmp_path / "a.s").read_text()
         assert "vfmadd231ps" in text and present in text and absent not in text
+
+
+def inner_loops(assembly):
+    """The instructions of every loop without a label inside."""
+    label, body = None, []
+    for line in map(str.strip, assembly.splitlines()):
+        if match := re.match(r"(\.LBB\w+):", line):
+            label, body = match[1], []
+        elif line and not line.startswith((".", "#")):
+            body.append(line)
+            if re.match(r"j\w+\s", line):
+                if line.split()[-1] == label:
+                    yield body
+                label, body = None, []
+
+
+@pytest.mark.parametrize("cpu, sums, register", [("x86-64-v3", 12, "ymm"), ("x86-64-v4", 24, "zmm")])
+def test_products_stay_in_registers(run, tmp_path, cpu, sums, register):
+    """The loops of both products: a multiply-add per sum, operands loaded, nothing stored, little else."""
+    source = ROOT / "test/Integration/CPU/attention-mha.mlir"
+    status, _, error = run("repo-compile", source, "-o", tmp_path / "a.s", "--emit=asm", f"--cpu={cpu}")
+    assert status == 0, error
+    loops = list(inner_loops((tmp_path / "a.s").read_text()))
+    products = [loop for loop in loops if sum("vfmadd" in line and register in line for line in loop) == sums
+                and len(loop) <= 2 * sums + 8]
+    # Scores and values, with and without a mask.
+    assert len(products) >= 4
+    for loop in products:
+        stores = [line for line in loop if re.match(r"vmov\w*\s+%[yz]mm\d+, \S*\(", line)]
+        assert not stores, "a sum is spilled"
+        assert not any(line.startswith("call") for line in loop)
+    for loop in loops:
+        if any("vfmadd" in line for line in loop):
+            assert not any(line.startswith("call") for line in loop), "a library is called"

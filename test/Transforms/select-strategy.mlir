@@ -5,10 +5,10 @@
 
 // Sizes that are not known: the registers and the cache decide.
 // CHECK-LABEL: @dynamic
-// CHECK: strategy = #repo.attention_strategy<query_block = 48, key_block = 256, edge_block = 64, split = 512, split_queries = 8>
+// CHECK: strategy = #repo.attention_strategy<query_block = 48, key_block = 256, edge_block = 64, split = 512, split_queries = 16>
 // SMALL-LABEL: @dynamic
-// SMALL: strategy = #repo.attention_strategy<query_block = 24, key_block = 64, edge_block = 64, split = 512, split_queries = 8>
-// REPORT: remark: attention in blocks of 48 queries by 256 keys (64 at an edge), chunks of 512 keys for up to 8 queries a head, from 16 lanes and 1024 KB of cache
+// SMALL: strategy = #repo.attention_strategy<query_block = 24, key_block = 64, edge_block = 64, split = 512, split_queries = 16>
+// REPORT: remark: attention in blocks of 48 queries by 256 keys (64 at an edge), chunks of 512 keys for up to 16 queries a head, from 16 lanes and 1024 KB of cache
 func.func @dynamic(%q: tensor<1x2x?x256xf32>, %k: tensor<1x2x?x256xf32>, %v: tensor<1x2x?x128xf32>,
                    %init: tensor<1x2x?x128xf32>) -> tensor<1x2x?x128xf32> {
   %o = repo.attention %q, %k, %v into %init
@@ -18,9 +18,9 @@ func.func @dynamic(%q: tensor<1x2x?x256xf32>, %k: tensor<1x2x?x256xf32>, %v: ten
 
 // One query against 20 keys: no larger blocks than there is work.
 // CHECK-LABEL: @short
-// CHECK: strategy = #repo.attention_strategy<query_block = 16, key_block = 24, edge_block = 24, split = 512, split_queries = 8>
+// CHECK: strategy = #repo.attention_strategy<query_block = 16, key_block = 24, edge_block = 24, split = 512, split_queries = 16>
 // SMALL-LABEL: @short
-// SMALL: strategy = #repo.attention_strategy<query_block = 8, key_block = 24, edge_block = 24, split = 512, split_queries = 8>
+// SMALL: strategy = #repo.attention_strategy<query_block = 8, key_block = 24, edge_block = 24, split = 512, split_queries = 16>
 // REPORT: remark: attention in blocks of 16 queries by 24 keys
 func.func @short(%q: tensor<1x2x1x64xf32>, %k: tensor<1x2x20x64xf32>, %init: tensor<1x2x1x64xf32>) -> tensor<1x2x1x64xf32> {
   %o = repo.attention %q, %k, %k into %init

@@ -28,8 +28,6 @@ using namespace mlir::repo;
 
 static constexpr double log2e = 1.4426950408889634;
 static constexpr double infinity = std::numeric_limits<double>::infinity();
-/// Keys of a register tile.
-static constexpr int64_t keyTile = 8;
 
 bool mlir::repo::isRowBlock(OnlineAttentionOp op, int64_t lanes) {
   enum { N, M, D, E };
@@ -37,7 +35,7 @@ bool mlir::repo::isRowBlock(OnlineAttentionOp op, int64_t lanes) {
     return map ==
            AffineMap::getMultiDimMapWithTargets(4, dims, op.getContext());
   };
-  if (lanes < keyTile || op.getBias() || op.getMask() || op.getBand() ||
+  if (lanes < 8 || op.getBias() || op.getMask() || op.getBand() ||
       op.getLimit() || !hasDims(op.getQueryMap(), {N, D}) ||
       !hasDims(op.getKeyMap(), {M, D}) || !hasDims(op.getValueMap(), {M, E}) ||
       !hasDims(op.getAccumulatorMap(), {N, E}))
@@ -64,8 +62,11 @@ public:
     queries = query.getDimSize(0);
     headSize = query.getDimSize(1);
     channels = cast<MemRefType>(op.getAccumulator().getType()).getDimSize(1);
-    // 16 lanes come with 32 registers, 8 lanes with 16.
-    queryTile = lanes >= 16 ? 3 : 1;
+    // 16 lanes come with 32 registers, 8 lanes with 16: 24 sums or up to 12.
+    bool few = queries <= (lanes >= 16 ? 3 : 1);
+    queryTile = lanes >= 16 ? (few ? 3 : 6) : (few ? 1 : 3);
+    keyTile = few ? 8 : 4;
+    channelTile = few ? 8 : 4;
   }
 
   void run();
@@ -117,8 +118,9 @@ private:
   OpBuilder &b;
   Location loc;
   OnlineAttentionOp op;
-  int64_t lanes, queries, headSize, channels, queryTile;
-  Value keys;  // M
+  int64_t lanes, queries, headSize, channels;
+  int64_t queryTile, keyTile, channelTile; // of registers, in vectors
+  Value keys;                              // M
   Value panel; // scores, then weights, [N, M] and the rest of a vector
   Vectors alphas;
 };
@@ -330,9 +332,9 @@ void RowLowering::run() {
   scores();
   for (int64_t query = 0; query < queries; ++query)
     softmax(query);
-  // 8 vectors of channels at a time: 24 sums of 32 registers, or 8 of 16.
-  for (int64_t channel = 0; channel < channels; channel += 8 * lanes) {
-    int64_t vectors = std::min<int64_t>(8, (channels - channel) / lanes);
+  for (int64_t channel = 0; channel < channels;
+       channel += channelTile * lanes) {
+    int64_t vectors = std::min(channelTile, (channels - channel) / lanes);
     for (int64_t query = 0; query < queries; query += queryTile)
       values(query, std::min(queryTile, queries - query), channel, vectors);
   }

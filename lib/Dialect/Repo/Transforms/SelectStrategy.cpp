@@ -25,7 +25,7 @@ static constexpr int64_t keyTile = 8;
 /// Packed keys and values of the heads at hand.
 static constexpr int64_t largestPack = 8 << 20;
 /// Up to so many queries a head, attention is split over chunks of keys.
-static constexpr int64_t fewQueries = 8, keysOfChunk = 512;
+static constexpr int64_t fewQueries = 16, keysOfChunk = 512;
 static constexpr int64_t largestKeyBlock = 256, largestEdgeBlock = 64;
 
 /// The size of an iteration dimension in `value`, or kDynamic.

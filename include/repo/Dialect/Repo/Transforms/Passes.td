@@ -98,7 +98,7 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
     - `key_block`: the largest power of two up to 256 for which keys, values and scores of
       a block take at most half of the second-level cache; no more than there are keys.
     - `edge_block`: 64 at most.
-    - `split`: 512 keys, for up to 8 queries a head, where head sizes are whole vectors and there is
+    - `split`: 512 keys, for up to 16 queries a head, where head sizes are whole vectors and there is
       neither bias nor mask: then bytes, not products, bound the time.
     - `pack_bytes`: 8 MB, so that packed keys and values stay in the caches and the memory is
       bounded, while a parallel loop has many tasks for short sequences.
