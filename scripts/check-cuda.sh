@@ -12,9 +12,16 @@ fail() { echo "check-cuda: $1" >&2; exit 1; }
 
 [ -x "$PYTHON" ] || fail "expected Python at $PYTHON (make python)"
 [ -f build/lib/librepo_compiler.so ] || fail "expected a built tree (make build)"
-"$PYTHON" -c 'import torch' 2> /dev/null || fail "expected torch with CUDA, found no torch (scripts/setup.sh frameworks)"
-"$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
-  fail "expected a CUDA device, found none"
+status=0
+"$PYTHON" -c '
+import sys
+try:
+    import torch
+except ImportError:
+    sys.exit(3)
+sys.exit(0 if torch.cuda.is_available() else 4)' || status=$?
+[ $status != 3 ] || fail "expected torch with CUDA, found no torch (scripts/setup.sh frameworks)"
+[ $status = 0 ] || fail "expected a CUDA device, found none"
 command -v ptxas > /dev/null || fail "expected ptxas on the PATH or in /usr/local/cuda/bin, found none"
 
 mkdir -p "$out"

@@ -8,8 +8,11 @@
 
 #include "RuntimeTable.h"
 #include "mlir/Conversion/LLVMCommon/TypeConverter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Interfaces/FunctionInterfaces.h"
 #include "repo/Conversion/KernelSymbol.h"
@@ -35,10 +38,11 @@ public:
   LogicalResult convert(gpu::LaunchFuncOp launch);
 
 private:
+  FailureOr<Value> encodeMap(gpu::LaunchFuncOp launch, Value map);
   LLVM::GlobalOp getImages();
   LLVM::GlobalOp getKernel(StringRef name);
   /// Memory of the function's frame.
-  Value allocate(gpu::LaunchFuncOp launch, Type type);
+  Value allocate(gpu::LaunchFuncOp launch, Type type, unsigned alignment = 0);
 
   ModuleOp module;
   SymbolTable symbols;
@@ -89,13 +93,93 @@ LLVM::GlobalOp LaunchConverter::getKernel(StringRef name) {
   return kernel;
 }
 
-Value LaunchConverter::allocate(gpu::LaunchFuncOp launch, Type type) {
+Value LaunchConverter::allocate(gpu::LaunchFuncOp launch, Type type,
+                                unsigned alignment) {
   auto function = launch->getParentOfType<FunctionOpInterface>();
   OpBuilder builder(&function.getFunctionBody().front().front());
   Location loc = launch.getLoc();
   Value one =
       LLVM::ConstantOp::create(builder, loc, builder.getI64IntegerAttr(1));
-  return LLVM::AllocaOp::create(builder, loc, pointer, type, one);
+  return LLVM::AllocaOp::create(builder, loc, pointer, type, one, alignment);
+}
+
+/// The number of an element type in cuTensorMapEncodeTiled, or -1.
+static int64_t getMapType(Type type) {
+  if (type.isBF16())
+    return 9;
+  if (type.isF16())
+    return 6;
+  if (type.isF32())
+    return 7;
+  return type.isInteger(8) ? 0 : type.isInteger(32) ? 3 : -1;
+}
+
+/// A parameter of 128 bytes that the runtime makes of a buffer: repo_rt_map has
+/// the numbers that are stored here, innermost dimension first.
+FailureOr<Value> LaunchConverter::encodeMap(gpu::LaunchFuncOp launch,
+                                            Value map) {
+  auto create = map.getDefiningOp<nvgpu::TmaCreateDescriptorOp>();
+  auto cast = create ? create.getTensor().getDefiningOp<memref::CastOp>()
+                     : memref::CastOp();
+  auto type =
+      cast ? dyn_cast<MemRefType>(cast.getSource().getType()) : MemRefType();
+  if (!type || getMapType(type.getElementType()) < 0 || type.getRank() > 5)
+    return launch.emitError(
+        "expected a tensor map made by nvgpu.tma.create.descriptor of a cast "
+        "buffer of at most 5 dimensions of bf16, f16, f32, i8 or i32");
+  OpBuilder builder(launch);
+  Location loc = launch.getLoc();
+  Type i64 = builder.getI64Type();
+  auto numbers = LLVM::LLVMArrayType::get(i64, 21);
+  Value memory = allocate(launch, numbers);
+  int32_t next = 0;
+  auto store = [&](Value value) {
+    if (value.getType().isIndex())
+      value = arith::IndexCastOp::create(builder, loc, i64, value);
+    Value address = LLVM::GEPOp::create(builder, loc, pointer, numbers, memory,
+                                        ArrayRef<LLVM::GEPArg>{0, next++});
+    LLVM::StoreOp::create(builder, loc, value, address);
+  };
+  auto storeNumber = [&](int64_t value) {
+    store(LLVM::ConstantOp::create(builder, loc,
+                                   builder.getI64IntegerAttr(value)));
+  };
+  auto index = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(builder, loc, value);
+  };
+  auto metadata =
+      memref::ExtractStridedMetadataOp::create(builder, loc, cast.getSource());
+  Value bytes = index(type.getElementTypeBitWidth() / 8);
+  Value start = memref::ExtractAlignedPointerAsIndexOp::create(
+      builder, loc, cast.getSource());
+  Value offset =
+      arith::MulIOp::create(builder, loc, metadata.getOffset(), bytes);
+  storeNumber(getMapType(type.getElementType()));
+  storeNumber(type.getRank());
+  store(arith::AddIOp::create(builder, loc, start, offset));
+  auto storeDimensions = [&](function_ref<Value(int64_t)> get) {
+    for (int64_t d = type.getRank() - 1; d >= 0; --d)
+      store(get(d));
+    for (int64_t d = type.getRank(); d < 5; ++d)
+      storeNumber(1);
+  };
+  storeDimensions([&](int64_t d) { return metadata.getSizes()[d]; });
+  storeDimensions([&](int64_t d) -> Value {
+    return arith::MulIOp::create(builder, loc, metadata.getStrides()[d], bytes);
+  });
+  storeDimensions([&](int64_t d) { return create.getBoxDimensions()[d]; });
+  auto descriptor = create.getTensorMap().getType();
+  storeNumber(int64_t(descriptor.getSwizzle()));
+  storeNumber(int64_t(descriptor.getL2promo()));
+  storeNumber(int64_t(descriptor.getOob()));
+
+  auto storage = LLVM::LLVMArrayType::get(builder.getI8Type(), 128);
+  Value encoded = allocate(launch, storage, /*alignment=*/64);
+  auto function = launch->getParentOfType<FunctionOpInterface>();
+  repo::callRuntime(builder, loc, function.getArgument(0),
+                    repo::RuntimeFunction::encode_map, Type(),
+                    {memory, encoded});
+  return encoded;
 }
 
 LogicalResult LaunchConverter::convert(gpu::LaunchFuncOp launch) {
@@ -120,6 +204,13 @@ LogicalResult LaunchConverter::convert(gpu::LaunchFuncOp launch) {
   // A kernel's parameters: a buffer is pointers, offset, sizes and strides.
   SmallVector<Value> addresses;
   for (Value operand : launch.getKernelOperands()) {
+    if (isa<nvgpu::TensorMapDescriptorType>(operand.getType())) {
+      FailureOr<Value> map = encodeMap(launch, operand);
+      if (failed(map))
+        return failure();
+      addresses.push_back(*map);
+      continue;
+    }
     Type type = converter.convertType(operand.getType());
     if (!type)
       return launch.emitError("expected a kernel operand with a type of the "
@@ -194,6 +285,11 @@ struct ConvertLaunches : repo::impl::ConvertLaunchesBase<ConvertLaunches> {
     for (gpu::LaunchFuncOp launch : launches)
       if (failed(converter.convert(launch)))
         return signalPassFailure();
+    // Maps are made at every launch.
+    module.walk([](nvgpu::TmaCreateDescriptorOp create) {
+      if (create->use_empty())
+        create.erase();
+    });
     for (auto kernels : llvm::to_vector(module.getOps<gpu::GPUModuleOp>()))
       kernels.erase();
     module->removeAttr(gpu::GPUDialect::getContainerModuleAttrName());

@@ -35,6 +35,7 @@ enum class RuntimeFunction : int32_t {
   mark,         // uint64_t (ctx)
   release,      // void (ctx, uint64_t mark)
   launch,       // void (ctx, kernel, sizes, parameters)
+  encode_map,   // void (ctx, map, encoded)
 };
 
 /// Calls a function of the runtime; the result is null where it returns

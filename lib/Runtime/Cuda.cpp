@@ -49,6 +49,9 @@ constexpr uint32_t defaultShared = 48 << 10;
     (const LaunchConfig *, void *, void **, void **))                          \
   X(allocate, "cuMemAllocAsync", (uint64_t *, size_t, void *))                 \
   X(free, "cuMemFreeAsync", (uint64_t, void *))                                \
+  X(encodeMap, "cuTensorMapEncodeTiled",                                       \
+    (void *, int, uint32_t, void *, const uint64_t *, const uint64_t *,        \
+     const uint32_t *, const uint32_t *, int, int, int, int))                  \
   X(registerHost, "cuMemHostRegister_v2", (void *, size_t, unsigned))          \
   X(unregisterHost, "cuMemHostUnregister", (void *))                           \
   X(getErrorString, "cuGetErrorString", (int, const char **))
@@ -125,7 +128,7 @@ CudaState::~CudaState() {
     // Kernels of the modules may still run.
     if (!device.modules.empty())
       cuda.synchronize();
-    for (auto &[images, module] : device.modules)
+    for (auto &[serial, module] : device.modules)
       cuda.unloadModule(module);
     void *popped;
     cuda.popContext(&popped);
@@ -234,13 +237,21 @@ CudaState::choose(const repo_rt_kernel_images &images) const {
 }
 
 int32_t CudaState::findFunction(repo_rt_context *context,
-                                const repo_rt_kernel *kernel, void **function) {
-  void *&known = active->functions[kernel];
-  if (known) {
-    *function = known;
-    return REPO_RT_OK;
+                                const repo_rt_kernel *kernel,
+                                Device::Function *&function) {
+  static std::mutex mutex;
+  static int64_t serials = 0;
+  int64_t serial;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (!kernel->images->serial)
+      kernel->images->serial = ++serials;
+    serial = kernel->images->serial;
   }
-  void *&module = active->modules[kernel->images];
+  function = &active->functions[{serial, kernel}];
+  if (function->handle)
+    return REPO_RT_OK;
+  void *&module = active->modules[serial];
   if (!module) {
     const repo_rt_kernel_image *image = choose(*kernel->images);
     if (!image) {
@@ -259,19 +270,18 @@ int32_t CudaState::findFunction(repo_rt_context *context,
       return fail(context, "cannot load the kernels", code);
     }
   }
-  if (int code = driver->getFunction(&known, module, kernel->name)) {
-    known = nullptr;
+  if (int code = driver->getFunction(&function->handle, module, kernel->name)) {
+    function->handle = nullptr;
     return fail(context, std::string("kernel `") + kernel->name + "`", code);
   }
-  *function = known;
   return REPO_RT_OK;
 }
 
 int32_t CudaState::launch(repo_rt_context *context,
                           const repo_rt_kernel *kernel, const int64_t *sizes,
                           void **parameters) {
-  void *function = nullptr;
-  if (int32_t status = findFunction(context, kernel, &function))
+  Device::Function *function = nullptr;
+  if (int32_t status = findFunction(context, kernel, function))
     return status;
   LaunchConfig config = {};
   for (int i = 0; i != 3; ++i) {
@@ -288,20 +298,47 @@ int32_t CudaState::launch(repo_rt_context *context,
   }
   config.sharedBytes = static_cast<unsigned>(sizes[6]);
   config.stream = stream;
-  uint32_t &granted = active->shared[kernel];
-  if (config.sharedBytes > defaultShared && config.sharedBytes > granted) {
-    if (int code = driver->setAttribute(function, maxDynamicShared,
+  if (config.sharedBytes > defaultShared &&
+      config.sharedBytes > function->shared) {
+    if (int code = driver->setAttribute(function->handle, maxDynamicShared,
                                         static_cast<int>(config.sharedBytes)))
       return fail(context,
                   std::string("kernel `") + kernel->name +
                       "`: " + std::to_string(config.sharedBytes) +
                       " bytes of shared memory",
                   code);
-    granted = config.sharedBytes;
+    function->shared = config.sharedBytes;
   }
-  if (int code = driver->launch(&config, function, parameters, nullptr))
+  if (int code = driver->launch(&config, function->handle, parameters, nullptr))
     return fail(context, std::string("kernel `") + kernel->name + "`", code);
   return REPO_RT_OK;
+}
+
+int32_t CudaState::encodeMap(repo_rt_context *context, const repo_rt_map *map,
+                             void *encoded) {
+  uint64_t sizes[5], strides[5];
+  uint32_t box[5], steps[5];
+  for (int d = 0; d != 5; ++d) {
+    sizes[d] = static_cast<uint64_t>(map->sizes[d]);
+    // The driver takes no stride of the innermost dimension.
+    strides[d] = static_cast<uint64_t>(map->strides[d == 4 ? d : d + 1]);
+    box[d] = static_cast<uint32_t>(map->box[d]);
+    steps[d] = 1;
+  }
+  int code = driver->encodeMap(
+      encoded, static_cast<int>(map->element_type),
+      static_cast<uint32_t>(map->rank), reinterpret_cast<void *>(map->address),
+      sizes, strides, box, steps, 0, static_cast<int>(map->swizzle),
+      static_cast<int>(map->l2_promotion), static_cast<int>(map->fill));
+  if (!code)
+    return REPO_RT_OK;
+  std::string what =
+      "tensor map of a tensor at " + std::to_string(map->address);
+  for (int64_t d = 0; d != map->rank; ++d)
+    what += (d ? ", " : " (size * stride in bytes, innermost first: ") +
+            std::to_string(map->sizes[d]) + " * " +
+            std::to_string(map->strides[d]);
+  return fail(context, what + ")", code);
 }
 
 void repo_rt_set_stream(repo_rt_context *context, void *stream) {

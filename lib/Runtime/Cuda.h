@@ -38,6 +38,9 @@ public:
   int32_t launch(repo_rt_context *context, const repo_rt_kernel *kernel,
                  const int64_t *sizes, void **parameters);
 
+  int32_t encodeMap(repo_rt_context *context, const repo_rt_map *map,
+                    void *encoded);
+
   /// Tensors of the host that emulated kernels may use, until `leave`.
   void allowHost(void *memory, uint64_t bytes);
 
@@ -48,13 +51,17 @@ private:
     int ordinal = 0;
     void *primary = nullptr;
     int architecture = 0;
-    std::map<const repo_rt_kernel_images *, void *> modules;
-    std::map<const repo_rt_kernel *, void *> functions;
-    std::map<const repo_rt_kernel *, uint32_t> shared;
+    /// By the number of the images: a library may lie where another one was.
+    std::map<int64_t, void *> modules;
+    struct Function {
+      void *handle = nullptr;
+      uint32_t shared = 0; ///< Dynamic shared memory that was asked for.
+    };
+    std::map<std::pair<int64_t, const repo_rt_kernel *>, Function> functions;
   };
   int32_t fail(repo_rt_context *context, const std::string &what, int code);
   int32_t findFunction(repo_rt_context *context, const repo_rt_kernel *kernel,
-                       void **function);
+                       Device::Function *&function);
   const repo_rt_kernel_image *choose(const repo_rt_kernel_images &images) const;
 
   const CudaDriver *driver = nullptr;

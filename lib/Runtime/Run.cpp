@@ -314,6 +314,12 @@ static void launch(repo_rt_context *context, const repo_rt_kernel *kernel,
     abandon(context, code);
 }
 
+static void encodeMap(repo_rt_context *context, const repo_rt_map *map,
+                      void *encoded) {
+  if (int32_t code = context->cuda.encodeMap(context, map, encoded))
+    abandon(context, code);
+}
+
 const repo_rt_api repo_rt::api = {REPO_RT_ABI_VERSION,
                                   sizeof(repo_rt_api),
                                   run,
@@ -321,4 +327,5 @@ const repo_rt_api repo_rt::api = {REPO_RT_ABI_VERSION,
                                   allocate,
                                   mark,
                                   release,
-                                  launch};
+                                  launch,
+                                  encodeMap};

@@ -98,9 +98,11 @@ LogicalResult mlir::repo::addKernelImages(llvm::Module &host,
   auto *type = llvm::ArrayType::get(records.front()->getType(), records.size());
   llvm::Constant *table = makeGlobal(llvm::ConstantArray::get(type, records),
                                      imagesName + ".table");
-  llvm::GlobalVariable *all = makeGlobal(
-      llvm::ConstantStruct::getAnon({number(i64, records.size()), table}),
-      imagesName + ".all");
+  llvm::GlobalVariable *all =
+      makeGlobal(llvm::ConstantStruct::getAnon(
+                     {number(i64, records.size()), table, number(i64, 0)}),
+                 imagesName + ".all");
+  all->setConstant(false);
   if (llvm::GlobalVariable *declared = host.getNamedGlobal(imagesName)) {
     declared->replaceAllUsesWith(all);
     declared->eraseFromParent();

@@ -235,5 +235,43 @@ def wgmma_gemm(stages=2, register_a=False):
     return w.function("wgmma_gemm", f"%a: {map_type}, %b: {map_type}, %c: !llvm.ptr<1>, %k: i32, %n: i32", 256)
 
 
+def wgmma_program():
+    """A function `f` on tensors that launches `wgmma_gemm`: c updated in place."""
+    map_type = ("!nvgpu.tensormap.descriptor<tensor = memref<64x64xbf16, 3>, swizzle = swizzle_128b, l2promo = l2promo_256b, "
+                "oob = zero, interleave = none>")
+    buffer = "memref<?x?x{}, strided<[?, 1], offset: ?>>"
+    half, full = buffer.format("bf16"), buffer.format("f32")
+    return f"""module attributes {{gpu.container_module}} {{
+{wgmma_gemm()}
+func.func @f(%a: tensor<?x?xbf16>, %b: tensor<?x?xbf16>, %c: tensor<?x?xf32> {{repo.inout = 0 : index}}) -> tensor<?x?xf32> {{
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c64 = arith.constant 64 : index
+  %c256 = arith.constant 256 : index
+  %shared = arith.constant {wgmma_shared()} : i32
+  %m = tensor.dim %a, %c0 : tensor<?x?xbf16>
+  %k = tensor.dim %a, %c1 : tensor<?x?xbf16>
+  %n = tensor.dim %b, %c0 : tensor<?x?xbf16>
+  %gm = arith.ceildivui %m, %c64 : index
+  %gn = arith.ceildivui %n, %c64 : index
+  %k32 = arith.index_cast %k : index to i32
+  %n32 = arith.index_cast %n : index to i32
+  %am = bufferization.to_buffer %a read_only : tensor<?x?xbf16> to {half}
+  %bm = bufferization.to_buffer %b read_only : tensor<?x?xbf16> to {half}
+  %cm = bufferization.to_buffer %c : tensor<?x?xf32> to {full}
+  %au = memref.cast %am : {half} to memref<*xbf16>
+  %bu = memref.cast %bm : {half} to memref<*xbf16>
+  %amap = nvgpu.tma.create.descriptor %au box[%c64, %c64] : memref<*xbf16> -> {map_type}
+  %bmap = nvgpu.tma.create.descriptor %bu box[%c64, %c64] : memref<*xbf16> -> {map_type}
+  %address = memref.extract_aligned_pointer_as_index %cm : {full} -> index
+  gpu.launch_func @kernels::@wgmma_gemm blocks in (%gn, %gm, %c1) threads in (%c256, %c1, %c1) dynamic_shared_memory_size %shared
+    args(%amap : {map_type}, %bmap : {map_type}, %address : index, %k32 : i32, %n32 : i32)
+  %r = bufferization.to_tensor %cm restrict writable : {full} to tensor<?x?xf32>
+  return %r : tensor<?x?xf32>
+}}
+}}
+"""
+
+
 def wgmma_shared(stages=2):
     return 2 * stages * 64 * 128 + 16 * stages

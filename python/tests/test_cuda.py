@@ -113,6 +113,17 @@ except repo.RepoError as error:
     assert done.stdout.strip() == "cannot load the kernels: the emulator loads only images of emulated kernels", done.stderr
 
 
+@pytest.mark.frameworks
+@pytest.mark.parametrize("command", [["bash", "scripts/check-cuda.sh"],
+                                     [sys.executable, "benchmark/run.py", "--suite", "cuda"]])
+def test_without_a_device_the_checks_say_so(command):
+    done = subprocess.run(command, cwd=conftest.ROOT, capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "PYTHON": sys.executable, "PYTHONPATH": "python", "CUDA_VISIBLE_DEVICES": ""})
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "expected a CUDA device, found none" in done.stderr or "expected torch with CUDA, found no torch" in done.stderr
+
+
 def test_targets_and_chips_are_checked():
     with pytest.raises(repo.RepoError, match='expected target="cpu", "cuda" or "emulator", got \'tpu\''):
         repo.compile(ROTATE, target="tpu")

@@ -6,6 +6,7 @@ import pytest
 
 import emulation
 import gpu_kernels
+import repo_mlir as repo
 
 
 def inputs(m, n, k):
@@ -43,6 +44,23 @@ def run_wgmma(kernels, m, n, k, order, stages=2):
     kernels.launch("wgmma_gemm", (n // 64, m // 64, 1), (256, 1, 1), gpu_kernels.wgmma_shared(stages),
                    (*maps, c, k, n), order)
     return c, wanted
+
+
+def test_a_library_makes_tensor_maps():
+    """Host code and kernel of one file; rows of A lie apart."""
+    repo.load_emulator()
+    entry = repo.compile(gpu_kernels.wgmma_program(), target="emulator", chip="sm_90a")["f"]
+    a, b, wanted = inputs(128, 192, 256)
+    wide = np.zeros((128, 320), ml_dtypes.bfloat16)
+    wide[:, :256] = a
+    c = np.full((128, 192), np.nan, np.float32)
+    entry(wide[:, :256], b, c)
+    assert np.abs(c - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    # A stride that TMA does not have.
+    odd = np.zeros((128, 257), ml_dtypes.bfloat16)
+    with pytest.raises(repo.RepoError, match="tensor map of a tensor at .*256 \\* 2, 128 \\* 514.*: cuTensorMapEncodeTiled: expected "
+                       "strides that are multiples of 16"):
+        entry(odd[:, :256], b, c)
 
 
 RUNS = {"mma": run_mma, "wgmma": run_wgmma, "wgmma-register-a": lambda *args: run_wgmma(*args, stages=3)}

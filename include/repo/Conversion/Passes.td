@@ -203,8 +203,10 @@ def ConvertLaunches : Pass<"repo-convert-launches", "::mlir::ModuleOp"> {
   let description = [{
     A launch becomes a call through the table of the context: of `launch`, with the
     kernel (its name, and the images of the library's kernels, which are added when the
-    library is made), grid, block and shared memory, and pointers to the parameters. The
-    kernels are no longer needed here and go.
+    library is made), grid, block and shared memory, and pointers to the parameters. A
+    tensor map (`nvgpu.tma.create.descriptor`) is encoded by the runtime before the
+    launch, and its 128 bytes are the parameter. The kernels are no longer needed here
+    and go.
 
     Before:
 
@@ -221,7 +223,8 @@ def ConvertLaunches : Pass<"repo-convert-launches", "::mlir::ModuleOp"> {
     llvm.call %launch(%context, %kernel, %sizes, %parameters)
     ```
   }];
-  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::memref::MemRefDialect"];
 }
 
 def PromoteAccumulators : Pass<"repo-promote-accumulators", "::mlir::ModuleOp"> {

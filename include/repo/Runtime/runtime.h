@@ -251,10 +251,20 @@ struct repo_rt_kernel_image {
 struct repo_rt_kernel_images {
   int64_t count;
   const struct repo_rt_kernel_image *images;
+  int64_t serial; /**< 0; the runtime numbers what it loads */
 };
 struct repo_rt_kernel {
-  const struct repo_rt_kernel_images *images;
+  struct repo_rt_kernel_images *images;
   const char *name;
+};
+
+/** A tensor map (CUtensorMap) to be: numbers of cuTensorMapEncodeTiled, innermost
+ * dimension first, 1 beyond the rank. */
+struct repo_rt_map {
+  int64_t element_type, rank, address;
+  int64_t sizes[5], strides[5]; /**< elements; bytes */
+  int64_t box[5];
+  int64_t swizzle, l2_promotion, fill;
 };
 
 /** What emitted code calls. The first member of a context points to it. */
@@ -279,6 +289,9 @@ struct repo_rt_api {
    * `run` returns and this does not. */
   void (*launch)(repo_rt_context *context, const struct repo_rt_kernel *kernel,
                  const int64_t *sizes, void **parameters);
+  /** Encodes a tensor map to 128 bytes, aligned to 64. Fails as `launch`. */
+  void (*encode_map)(repo_rt_context *context, const struct repo_rt_map *map,
+                     void *encoded);
 };
 
 #ifdef __cplusplus
