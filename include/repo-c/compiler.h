@@ -58,6 +58,8 @@ typedef struct {
   int32_t report;        /**< tell the callback what was decided */
   const char *target;    /**< "cpu"; cuda, or emulator: CUDA kernels that run on the CPU */
   const char *chip;      /**< of a GPU: "sm_80"; a library holds code for several, "sm_80,sm_90a" */
+  const char *dtype;     /**< arithmetic of a model: "f32"; bf16 */
+  const char *cache_dtype; /**< elements of its caches; default: as dtype */
 } repo_compiler_options;
 
 /** Compiles, as repo-compile does. */

@@ -105,6 +105,8 @@ int32_t repo_compiler_compile(const repo_compiler_options *options,
   request.options.stopAfter = get(options->stop_after, "llvm");
   request.options.pipeline = get(options->pipeline, "cpu");
   request.report = options->report;
+  request.dtype = get(options->dtype, "f32");
+  request.cacheDtype = get(options->cache_dtype, "");
   MessageSink sink = makeSink(message, user);
   std::string target = get(options->target, "cpu");
   if (target != "cpu" && target != "cuda" && target != "emulator") {

@@ -167,6 +167,28 @@ LogicalResult mlir::repo::compileFile(const DriverRequest &request,
   return failure();
 }
 
+/// The types of a model: activations are rounded only for a matrix unit, which
+/// takes nothing else.
+static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
+                                                   std::string &error) {
+  FailureOr<TargetDescription> target =
+      describeTarget(request.cpu, request.features, error);
+  if (failed(target))
+    return failure();
+  ModelArithmetic arithmetic;
+  arithmetic.bf16Weights = request.dtype == "bf16";
+  arithmetic.bf16Activations =
+      arithmetic.bf16Weights && target->hasMatrixUnit();
+  arithmetic.cache = request.cacheDtype.empty() ? request.dtype
+                                                : request.cacheDtype;
+  for (const std::string &type : {request.dtype, arithmetic.cache})
+    if (type != "f32" && type != "bf16") {
+      error = "expected dtype f32 or bf16, got `" + type + "`";
+      return failure();
+    }
+  return arithmetic;
+}
+
 LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
                                                 MessageSink message) {
   DialectRegistry registry;
@@ -177,11 +199,14 @@ LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
   FailureOr<ModelConfig> config = readModelConfig(request.input, error);
   if (failed(config))
     return messages.fail(error);
+  FailureOr<ModelArithmetic> arithmetic = chooseArithmetic(request, error);
+  if (failed(arithmetic))
+    return messages.fail(error);
   std::vector<Weight> weights = listWeights(*config);
-  if (failed(readWeightTypes(request.input, weights, error)))
+  if (failed(readWeightTypes(request.input, *arithmetic, weights, error)))
     return messages.fail(error);
   auto text = llvm::MemoryBuffer::getMemBufferCopy(
-      writeModelIR(*config, weights), request.input);
+      writeModelIR(*config, *arithmetic, weights), request.input);
   // The graph is shown as it is written, comments and all.
   if (request.emit == "mlir" && request.options.stopAfter == "graph")
     return writeFile(request.output, text->getBuffer(), messages);
@@ -199,7 +224,7 @@ LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
   const std::pair<StringRef, std::string> files[] = {
       {"model.so", std::move(result.output)},
       {"model.h", std::move(result.header)},
-      {"manifest.json", writeModelManifest(*config, weights)}};
+      {"manifest.json", writeModelManifest(*config, *arithmetic, weights)}};
   SmallVector<SmallString<128>> written;
   for (auto &[name, bytes] : files) {
     SmallString<128> path(request.output);

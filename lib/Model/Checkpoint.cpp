@@ -16,7 +16,7 @@ using namespace mlir::repo;
 std::vector<Weight> mlir::repo::listWeights(const ModelConfig &c) {
   std::vector<Weight> weights;
   auto add = [&](const Twine &name, std::vector<int64_t> shape) {
-    weights.push_back({name.str(), "", std::move(shape)});
+    weights.push_back({name.str(), "", "", std::move(shape)});
   };
   add("model.embed_tokens.weight", {c.vocabulary, c.hidden});
   int64_t queries = c.heads * c.headSize, keys = c.kvHeads * c.headSize;
@@ -67,6 +67,7 @@ static std::string describeShape(ArrayRef<int64_t> shape) {
 }
 
 LogicalResult mlir::repo::readWeightTypes(StringRef folder,
+                                          const ModelArithmetic &arithmetic,
                                           std::vector<Weight> &weights,
                                           std::string &error) {
   repo_rt_context *context = repo_rt_context_create();
@@ -92,15 +93,19 @@ LogicalResult mlir::repo::readWeightTypes(StringRef folder,
       return fail("expected shape " + describeShape(weight.shape) + ", got " +
                   describeShape(shape));
     if (tensor->dtype.code == 4 && tensor->dtype.bits == 16)
-      weight.type = "bf16";
+      weight.stored = "bf16";
     else if (tensor->dtype.code == 2 && tensor->dtype.bits == 16)
-      weight.type = "f16";
+      weight.stored = "f16";
     else if (tensor->dtype.code == 2 && tensor->dtype.bits == 32)
-      weight.type = "f32";
+      weight.stored = "f32";
     else
       return fail("expected element type F32, F16 or BF16, got type code " +
                   Twine(int(tensor->dtype.code)) + " with " +
                   Twine(int(tensor->dtype.bits)) + " bits");
+    // Norms are few: they keep the precision they have.
+    weight.type = arithmetic.bf16Weights && weight.shape.size() == 2
+                      ? "bf16"
+                      : weight.stored;
   }
   return success();
 }

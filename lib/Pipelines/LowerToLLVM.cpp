@@ -43,6 +43,7 @@ void repo::buildBufferizePipeline(OpPassManager &pm) {
 void repo::buildLowerBuffersPipeline(OpPassManager &pm) {
   // Tasks and memory.
   pm.addPass(createOutlineParallel());
+  pm.addPass(createMergeFunctions());
   pm.addNestedPass<func::FuncOp>(bufferization::createBufferHoistingPass());
   pm.addNestedPass<func::FuncOp>(bufferization::createBufferLoopHoistingPass());
   pm.addPass(createPlanWorkspace());

@@ -40,102 +40,96 @@ static int32_t readManifest(repo_rt_context *context, const std::string &path,
                           error))
     return repo_rt_fail(context, REPO_RT_BAD_FILE, "%s: %s", path.c_str(),
                         error.c_str());
-  bool good = manifest.is_object() && manifest.value("format", json()) == 1 &&
+  bool good = manifest.is_object() && manifest.value("format", json()) == 2 &&
               manifest.contains("weights") && manifest["weights"].is_array() &&
               manifest.contains("end_tokens") &&
               manifest["end_tokens"].is_array();
   for (const char *key : {"layers", "heads", "kv_heads", "head_size",
-                          "vocabulary", "max_positions"})
+                          "vocabulary", "max_positions", "page_size"})
     good = good && manifest.contains(key) &&
            manifest[key].is_number_unsigned() &&
            manifest[key].get<uint64_t>() > 0 &&
            manifest[key].get<uint64_t>() <= INT32_MAX;
+  good = good && (manifest.value("cache_dtype", json()) == "f32" ||
+                  manifest.value("cache_dtype", json()) == "bf16");
   if (!good)
     return repo_rt_fail(
         context, REPO_RT_BAD_FILE,
-        "%s: expected the manifest of a compiled model, format 1",
+        "%s: expected the manifest of a compiled model, format 2",
         path.c_str());
   return REPO_RT_OK;
 }
 
-static int32_t bindWeights(repo_rt_context *context, repo_rt_model &model,
-                           const json &manifest, const char *checkpoint) {
-  for (const json &weight : manifest["weights"]) {
-    if (!weight.is_object() || !weight.value("name", json()).is_string() ||
-        !weight.value("dtype", json()).is_string() ||
-        !weight.value("shape", json()).is_array())
-      return repo_rt_fail(
-          context, REPO_RT_BAD_FILE,
-          "expected name, dtype and shape of every weight in the manifest");
-    std::string name = weight["name"].get<std::string>();
-    std::string dtype = weight["dtype"].get<std::string>();
-    const DLTensor *tensor =
-        repo_rt_safetensors_find(model.checkpoint, name.c_str());
-    if (!tensor)
-      return repo_rt_fail(
-          context, REPO_RT_BAD_FILE,
-          "%s: `%s`: expected %s %s as the model was compiled, found none",
-          checkpoint, name.c_str(), dtype.c_str(),
-          weight["shape"].dump().c_str());
-    std::string found = tensor->dtype.code == 4 ? "bf16"
-                        : tensor->dtype.code == 2
-                            ? "f" + std::to_string(tensor->dtype.bits)
-                            : "integers";
-    json shape(
-        std::vector<int64_t>(tensor->shape, tensor->shape + tensor->ndim));
-    if (found != dtype || shape != weight["shape"])
-      return repo_rt_fail(
-          context, REPO_RT_BAD_FILE,
-          "%s: `%s`: expected %s %s as the model was compiled, got %s %s",
-          checkpoint, name.c_str(), dtype.c_str(),
-          weight["shape"].dump().c_str(), found.c_str(), shape.dump().c_str());
-    model.weights.push_back(tensor);
+static const char *const entryNames[2][repo_rt::numPhases] = {
+    {"prefill", "decode"}, {"prefill_paged", "decode_paged"}};
+
+/// Whether the numbers and weights of a manifest are those of an entry of the
+/// library; `weights` are the manifest's, as the library lists them.
+static bool fitsEntry(const repo_rt_model_info &info, const json &weights,
+                      bool paged, const json &entry) {
+  json constants = json::array();
+  int64_t caches = 0;
+  for (const json &argument : entry["args"]) {
+    const json &shape = argument["shape"];
+    if (argument["role"] == "constant") {
+      constants.push_back({{"name", argument["name"]},
+                           {"dtype", argument["dtype"]},
+                           {"shape", shape}});
+    } else if (argument["role"] == "inout") {
+      ++caches;
+      if (shape[1] != info.kv_heads || shape[3] != info.head_size ||
+          (paged && shape[2] != info.page_size) ||
+          argument["dtype"] != (info.cache_bits == 16 ? "bf16" : "f32"))
+        return false;
+    } else if (argument["name"] == "logits") {
+      if (shape[2] != info.vocabulary)
+        return false;
+    } else if (argument["name"] == "positions") {
+      if (shape[0] != info.layers || shape[2] != info.heads)
+        return false;
+    }
   }
-  return REPO_RT_OK;
+  return caches == 2 * info.layers && constants == weights;
 }
 
-/// Whether the numbers and weights of a manifest are those the library was
-/// compiled with: a manifest of another model would give other results, or
-/// none.
+/// Whether a manifest is the one the library was compiled with: that of another
+/// model would give other results, or none.
 static bool fitsLibrary(const repo_rt_model &model, const json &manifest) {
-  const repo_rt_model_info &info = model.info;
   json library =
       json::parse(repo_rt_library_manifest(model.library), nullptr, false);
   if (!library.is_object() || !library["entries"].is_array())
     return false;
-  int found = 0;
-  for (json &entry : library["entries"]) {
-    if (entry["name"] != "forward" && entry["name"] != "step")
-      continue;
-    ++found;
-    json weights = json::array();
-    int64_t caches = 0;
-    for (json &argument : entry["args"]) {
-      json &shape = argument["shape"];
-      if (argument["role"] == "constant") {
-        weights.push_back({{"name", argument["name"]},
-                           {"dtype", argument["dtype"]},
-                           {"shape", shape}});
-      } else if (argument["role"] == "inout") {
-        ++caches;
-        if (shape[1] != info.kv_heads || shape[3] != info.head_size)
-          return false;
-      } else if (argument["name"] == "logits") {
-        if (shape[2] != info.vocabulary)
-          return false;
-      } else if (argument["name"] == "positions") {
-        if (shape[0] != info.layers || shape[2] != info.heads)
-          return false;
-      }
-    }
-    if (caches != 2 * info.layers || weights != manifest["weights"])
+  json weights = json::array();
+  for (const json &weight : manifest["weights"]) {
+    if (!weight.is_object())
       return false;
+    weights.push_back({{"name", weight.value("name", json())},
+                       {"dtype", weight.value("dtype", json())},
+                       {"shape", weight.value("shape", json())}});
   }
-  return found == 2;
+  int found = 0;
+  for (json &entry : library["entries"])
+    for (bool paged : {false, true})
+      for (const char *name : entryNames[paged])
+        if (entry["name"] == name) {
+          ++found;
+          if (!fitsEntry(model.info, weights, paged, entry))
+            return false;
+        }
+  return found == 2 * repo_rt::numPhases;
 }
 
 int32_t repo_rt_model_open(repo_rt_context *context, const char *compiled,
                            const char *checkpoint, repo_rt_model **result) {
+  repo_rt_model_options options = {};
+  return repo_rt_model_open_with(context, compiled, checkpoint, &options,
+                                 result);
+}
+
+int32_t repo_rt_model_open_with(repo_rt_context *context, const char *compiled,
+                                const char *checkpoint,
+                                const repo_rt_model_options *options,
+                                repo_rt_model **result) {
   *result = nullptr;
   auto model = std::make_unique<repo_rt_model>();
   std::string folder = compiled;
@@ -148,19 +142,21 @@ int32_t repo_rt_model_open(repo_rt_context *context, const char *compiled,
                  manifest["kv_heads"].get<int64_t>(),
                  manifest["head_size"].get<int64_t>(),
                  manifest["vocabulary"].get<int64_t>(),
-                 manifest["max_positions"].get<int64_t>()};
+                 manifest["max_positions"].get<int64_t>(),
+                 manifest["page_size"].get<int64_t>(),
+                 manifest["cache_dtype"] == "bf16" ? 16 : 32};
   for (const json &token : manifest["end_tokens"])
     if (token.is_number_integer())
       model->endTokens.push_back(token.get<int32_t>());
   if (int32_t status = repo_rt_library_open(
           context, (folder + "/model.so").c_str(), &model->library))
     return status;
-  for (auto [name, entry] :
-       {std::pair<const char *, repo_rt_entry *>("forward", &model->forward),
-        {"step", &model->step}})
-    if (int32_t status =
-            repo_rt_library_entry(context, model->library, name, entry))
-      return status;
+  for (bool paged : {false, true})
+    for (int phase = 0; phase < repo_rt::numPhases; ++phase)
+      if (int32_t status = repo_rt_library_entry(context, model->library,
+                                                 entryNames[paged][phase],
+                                                 &model->entries[paged][phase]))
+        return status;
   if (!fitsLibrary(*model, manifest))
     return repo_rt_fail(context, REPO_RT_BAD_FILE,
                         "%s: expected manifest.json as it was written beside "
@@ -169,7 +165,8 @@ int32_t repo_rt_model_open(repo_rt_context *context, const char *compiled,
   if (int32_t status =
           repo_rt_safetensors_open(context, checkpoint, &model->checkpoint))
     return status;
-  if (int32_t status = bindWeights(context, *model, manifest, checkpoint))
+  if (int32_t status =
+          repo_rt::bindWeights(context, *model, manifest, checkpoint, *options))
     return status;
   *result = model.release();
   return REPO_RT_OK;

@@ -9,18 +9,32 @@
 #ifndef REPO_LIB_RUNTIME_MODEL_H
 #define REPO_LIB_RUNTIME_MODEL_H
 
+#include "Memory.h"
 #include "repo/Runtime/model.h"
+#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
-/// Model.cpp opens it, Session.cpp runs it.
+namespace repo_rt {
+/// A phase of a model: a prompt, or one token per sequence.
+enum Phase { prefill, decode, numPhases };
+} // namespace repo_rt
+
+/// Model.cpp opens it, Weights.cpp fills it, Session.cpp and Pages.cpp run it.
 struct repo_rt_model {
   repo_rt_model_info info = {};
   std::vector<int32_t> endTokens;
   repo_rt_library *library = nullptr;
   repo_rt_safetensors *checkpoint = nullptr;
-  repo_rt_entry forward = nullptr, step = nullptr;
+  /// By phase, on contiguous caches and on pages.
+  repo_rt_entry entries[2][repo_rt::numPhases] = {};
   /// In the order in which the entries take them.
-  std::vector<const DLTensor *> weights;
+  std::vector<DLTensor> weights;
+  /// Weights that are not as the checkpoint has them.
+  std::vector<repo_rt::Memory> converted;
+
+  /// Bytes of an element of the caches.
+  int64_t cacheElementBytes() const { return info.cache_bits / 8; }
+  uint8_t cacheTypeCode() const { return info.cache_bits == 16 ? 4 : 2; }
 
   ~repo_rt_model() {
     if (checkpoint)
@@ -28,5 +42,13 @@ struct repo_rt_model {
     repo_rt_library_close(library);
   }
 };
+
+namespace repo_rt {
+/// Finds the weights of the manifest in the checkpoint and converts those that
+/// the library takes in another type.
+int32_t bindWeights(repo_rt_context *context, repo_rt_model &model,
+                    const nlohmann::json &manifest, const char *checkpoint,
+                    const repo_rt_model_options &options);
+} // namespace repo_rt
 
 #endif // REPO_LIB_RUNTIME_MODEL_H

@@ -17,7 +17,8 @@ _TEXT = ctypes.c_char_p
 class _Options(ctypes.Structure):
     _fields_ = [(name, _TEXT) for name in ("input", "source", "output", "cpu", "features", "emit", "stop_after",
                                            "pipeline")] + [("is_model", ctypes.c_int32), ("report", ctypes.c_int32),
-                                                           ("target", _TEXT), ("chip", _TEXT)]
+                                                           ("target", _TEXT), ("chip", _TEXT), ("dtype", _TEXT),
+                                                           ("cache_dtype", _TEXT)]
 
 
 _lock = threading.Lock()  # the linker inside keeps global state while it runs
@@ -98,9 +99,9 @@ def run_pipeline(source, pipeline):
 
 
 def compile_to(output, *, input=None, source=None, cpu="native", pipeline="cpu", is_model=False, target="cpu",
-               chip=None):
+               chip=None, dtype=None, cache_dtype=None):
     """Compiles a file, a text or a model directory to a library (and what goes with it)."""
     options = _Options(_bytes("input", input), _bytes("source", source), _bytes("output", output), _bytes("cpu", cpu),
                        None, b"so", None, _bytes("pipeline", pipeline), int(is_model), 0, _bytes("target", target),
-                       _bytes("chip", chip))
+                       _bytes("chip", chip), _bytes("dtype", dtype), _bytes("cache_dtype", cache_dtype))
     _call(_load().repo_compiler_compile, ctypes.byref(options))

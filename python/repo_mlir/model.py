@@ -5,34 +5,43 @@ import json
 import numbers
 import os
 import pathlib
+import sys
 
 import numpy as np
 
 from . import compiler
 from .errors import RepoError
-from .runtime import Sampling, check, context, runtime, thread_count
+from .runtime import PROGRESS, ModelOptions, Sampling, check, context, runtime, thread_count
 
 
-def compile_model(model_dir, out_dir, *, target="cpu", cpu="native", dtype=None, pipeline="cpu"):
+def compile_model(model_dir, out_dir, *, target="cpu", cpu="native", dtype=None, cache_dtype=None, pipeline="cpu"):
     """Compiles a Hugging Face directory (config.json and safetensors) to `out_dir`.
 
-    dtype: the arithmetic, "f32". Writes model.so, model.h and manifest.json.
+    dtype: the arithmetic, "f32" (weights as the checkpoint has them) or "bf16" (matrices as bf16, sums in float32).
+    cache_dtype: of keys and values, "f32" or "bf16"; default as dtype. Writes model.so, model.h and manifest.json.
     """
     if target != "cpu":
         raise RepoError(f"compile_model: expected target=\"cpu\", got {target!r}: this build has no GPU path")
-    if dtype not in (None, "f32"):
-        raise RepoError(f"compile_model: expected dtype \"f32\", got {dtype!r}: this build has no other arithmetic "
-                        "for models")
-    compiler.compile_to(out_dir, input=os.fspath(model_dir), cpu=cpu, pipeline=pipeline, is_model=True)
+    for name, value in (("dtype", dtype), ("cache_dtype", cache_dtype)):
+        if value not in (None, "f32", "bf16"):
+            raise RepoError(f"compile_model: expected {name} \"f32\" or \"bf16\", got {value!r}")
+    compiler.compile_to(out_dir, input=os.fspath(model_dir), cpu=cpu, pipeline=pipeline, is_model=True, dtype=dtype,
+                        cache_dtype=cache_dtype)
 
 
-def load_model(out_dir, model_dir, *, threads=None):
-    """Opens a compiled model with the checkpoint it was compiled for, which is mapped, not copied.
+def load_model(out_dir, model_dir, *, threads=None, progress=None):
+    """Opens a compiled model with the checkpoint it was compiled for, which is mapped; what has another type is copied.
 
-    threads: of this model's kernels; default as set_num_threads says. Raises RepoError where files are missing or
+    threads: of this model's kernels; default as set_num_threads says. progress: called with the share of the weights
+    that are ready, where there is something to convert; default: a line on a terminal. Raises RepoError where files are missing or
     the weights are not those the model was compiled for.
     """
-    return Model(out_dir, model_dir, None if threads is None else thread_count("load_model", threads))
+    return Model(out_dir, model_dir, None if threads is None else thread_count("load_model", threads),
+                 progress or (_show_progress if sys.stderr.isatty() else None))
+
+
+def _show_progress(done):
+    print(f"\rloading weights {done:4.0%}", end="\n" if done >= 1 else "", file=sys.stderr, flush=True)
 
 
 def _count(where, name, value, least=0):
@@ -94,13 +103,14 @@ def load_tokenizer(model_dir):
 class Model:
     """A compiled model. Use one from several threads if you like: each call uses its thread's context."""
 
-    def __init__(self, out_dir, model_dir, threads=None):
+    def __init__(self, out_dir, model_dir, threads=None, progress=None):
         self._threads = threads
         self._model_dir = pathlib.Path(model_dir)
         pointer = ctypes.c_void_p()
         here = context(threads)
-        check(runtime().repo_rt_model_open(here, os.fsencode(out_dir), os.fsencode(model_dir),
-                                           ctypes.byref(pointer)), here)
+        options = ModelOptions(PROGRESS(lambda _, done: progress(done)) if progress else PROGRESS(), None)
+        check(runtime().repo_rt_model_open_with(here, os.fsencode(out_dir), os.fsencode(model_dir),
+                                                ctypes.byref(options), ctypes.byref(pointer)), here)
         self._pointer = pointer
         self.info = runtime().repo_rt_model_get_info(pointer)
         ends = ctypes.POINTER(ctypes.c_int32)()
@@ -133,15 +143,20 @@ class Model:
         """Positions [layers, B, heads, N] float32; 0 in `nope` layers, a shared z repeated per head."""
         return self._evaluate(tokens, False, True)
 
-    def session(self, batch=1):
-        """An empty KV cache for `batch` sequences."""
-        return Session(self, _count("session", "batch", batch, least=1))
+    def session(self, batch=1, *, pages=None, capacity=None):
+        """An empty KV cache for `batch` sequences: one that grows, one of `capacity` tokens, or one on `pages`."""
+        return Session(self, _count("session", "batch", batch, least=1), pages=pages, capacity=capacity)
+
+    def pages(self, tokens):
+        """Pages for `tokens` tokens of keys and values, which sessions share (`session(pages=...)`)."""
+        return Pages(self, tokens)
 
     def append(self, sessions, tokens):
-        """Advances several sessions, of any lengths, each by its own tokens: a ragged batch, one after the other.
+        """Advances several sessions, of any lengths, each by its own tokens: a ragged batch.
 
         sessions: of one sequence each, none twice. tokens: as many lists, of any lengths. Returns logits
-        [len(sessions), vocabulary] of the last ones. All is checked before any session changes.
+        [len(sessions), vocabulary] of the last ones. Sessions on the same pages run together, others one after the
+        other. All is checked before any session changes.
         """
         if len(sessions) != len(tokens):
             raise RepoError(f"append: expected tokens for {len(sessions)} sessions, got {len(tokens)}")
@@ -150,12 +165,15 @@ class Model:
         for session in sessions:
             if session.model is not self or session.batch != 1:
                 raise RepoError("append: expected sessions of this model, of one sequence each")
-        steps = [_tokens(step, 1, "append") for step in tokens]
-        for step in steps:
-            self._check_vocabulary(step, "append")
+        steps = [_tokens(step, 1, "append")[0] for step in tokens]
         logits = np.empty((len(steps), self.info.vocabulary), np.float32)
-        for row, session, step in zip(logits, sessions, steps):
-            row[:] = session.append(step)
+        if not steps:
+            return logits
+        counts, together = np.array([step.size for step in steps], np.int64), np.concatenate(steps)
+        pointers = (ctypes.c_void_p * len(steps))(*(session._pointer.value for session in sessions))
+        here = context(self._threads)
+        check(runtime().repo_rt_sessions_append(here, pointers, len(steps), together.ctypes.data, counts.ctypes.data,
+                                                logits.ctypes.data), here)
         return logits
 
     def log_probabilities(self, tokens):
@@ -279,15 +297,47 @@ class Model:
         return f"<Model {fields}>"
 
 
+class Pages:
+    """Pages of keys and values, taken by the sessions on them as they grow, and shared where sessions fork."""
+
+    def __init__(self, model, tokens):
+        self.model, pointer, here = model, ctypes.c_void_p(), context(model._threads)
+        check(runtime().repo_rt_pages_create(here, model._pointer, _count("pages", "tokens", tokens, least=1),
+                                             ctypes.byref(pointer)), here)
+        self._pointer = pointer
+
+    def __del__(self):
+        if getattr(self, "_pointer", None):
+            runtime().repo_rt_pages_free(self._pointer)
+            self._pointer = None
+
+    def __len__(self):
+        return runtime().repo_rt_pages_count(self._pointer)
+
+    @property
+    def free(self):
+        """The number of pages that no session uses."""
+        return runtime().repo_rt_pages_count_free(self._pointer)
+
+
 class Session:
     """A KV cache. `len(session)` is the number of tokens in it, of the longest sequence."""
 
-    def __init__(self, model, batch=1, pointer=None):
-        self.model, self.batch = model, batch
+    def __init__(self, model, batch=1, pointer=None, *, pages=None, capacity=None):
+        self.model, self.batch, self._pages = model, batch, pages
+        if pages is not None and (not isinstance(pages, Pages) or pages.model is not model or capacity is not None):
+            raise RepoError("session: expected pages of this model, without capacity")
         if pointer is None:
-            pointer = ctypes.c_void_p()
-            here = context(model._threads)
-            check(runtime().repo_rt_session_create(here, model._pointer, batch, ctypes.byref(pointer)), here)
+            pointer, library = ctypes.c_void_p(), runtime()
+            here, result = context(model._threads), ctypes.byref(pointer)
+            if pages is not None:
+                status = library.repo_rt_session_create_paged(here, pages._pointer, batch, result)
+            elif capacity is not None:
+                capacity = _count("session", "capacity", capacity, least=1)
+                status = library.repo_rt_session_create_fixed(here, model._pointer, batch, capacity, result)
+            else:
+                status = library.repo_rt_session_create(here, model._pointer, batch, result)
+            check(status, here)
         self._pointer = pointer
 
     def __del__(self):
@@ -337,11 +387,11 @@ class Session:
         return logits
 
     def fork(self):
-        """A copy that goes its own way."""
+        """A copy that goes its own way; on pages it shares what it has in common."""
         pointer = ctypes.c_void_p()
         here = context(self.model._threads)
         check(runtime().repo_rt_session_fork(here, self._pointer, ctypes.byref(pointer)), here)
-        return Session(self.model, self.batch, pointer)
+        return Session(self.model, self.batch, pointer, pages=self._pages)
 
     def trim(self, n):
         """Forgets all but the first n tokens, of every sequence."""

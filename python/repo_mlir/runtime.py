@@ -29,7 +29,15 @@ class Sampling(ctypes.Structure):
 
 class ModelInfo(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64)
-                for name in ("layers", "heads", "kv_heads", "head_size", "vocabulary", "max_positions")]
+                for name in ("layers", "heads", "kv_heads", "head_size", "vocabulary", "max_positions", "page_size",
+                             "cache_bits")]
+
+
+PROGRESS = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_double)
+
+
+class ModelOptions(ctypes.Structure):
+    _fields_ = [("progress", PROGRESS), ("user", ctypes.c_void_p)]
 
 
 _lock = threading.Lock()
@@ -49,11 +57,19 @@ _SIGNATURES = {
     "repo_rt_library_manifest": (_TEXT, [_POINTER]),
     "repo_rt_library_entry": (_I32, [_POINTER, _POINTER, _TEXT, ctypes.POINTER(_POINTER)]),
     "repo_rt_model_open": (_I32, [_POINTER, _TEXT, _TEXT, ctypes.POINTER(_POINTER)]),
+    "repo_rt_model_open_with": (_I32, [_POINTER, _TEXT, _TEXT, ctypes.POINTER(ModelOptions),
+                                       ctypes.POINTER(_POINTER)]),
     "repo_rt_model_close": (None, [_POINTER]),
     "repo_rt_model_get_info": (ModelInfo, [_POINTER]),
     "repo_rt_model_end_tokens": (_I64, [_POINTER, ctypes.POINTER(_I32S)]),
     "repo_rt_model_evaluate": (_I32, [_POINTER, _POINTER, _POINTER, _I64, _I64, _POINTER, _POINTER]),
     "repo_rt_session_create": (_I32, [_POINTER, _POINTER, _I64, ctypes.POINTER(_POINTER)]),
+    "repo_rt_session_create_fixed": (_I32, [_POINTER, _POINTER, _I64, _I64, ctypes.POINTER(_POINTER)]),
+    "repo_rt_session_create_paged": (_I32, [_POINTER, _POINTER, _I64, ctypes.POINTER(_POINTER)]),
+    "repo_rt_pages_create": (_I32, [_POINTER, _POINTER, _I64, ctypes.POINTER(_POINTER)]),
+    "repo_rt_pages_free": (None, [_POINTER]),
+    "repo_rt_pages_count": (_I64, [_POINTER]),
+    "repo_rt_pages_count_free": (_I64, [_POINTER]),
     "repo_rt_session_free": (None, [_POINTER]),
     "repo_rt_session_fork": (_I32, [_POINTER, _POINTER, ctypes.POINTER(_POINTER)]),
     "repo_rt_session_length": (_I64, [_POINTER]),
@@ -62,6 +78,7 @@ _SIGNATURES = {
     "repo_rt_session_trim": (_I32, [_POINTER, _POINTER, _I64]),
     "repo_rt_session_append": (_I32, [_POINTER, _POINTER, _POINTER, _I64, _POINTER]),
     "repo_rt_session_append_ragged": (_I32, [_POINTER, _POINTER, _POINTER, _POINTER, _POINTER]),
+    "repo_rt_sessions_append": (_I32, [_POINTER, ctypes.POINTER(_POINTER), _I64, _POINTER, _POINTER, _POINTER]),
     "repo_rt_session_evaluate": (_I32, [_POINTER, _POINTER, _POINTER, _I64, _POINTER, _POINTER]),
     "repo_rt_set_stream": (None, [_POINTER, _POINTER]),
     "repo_rt_sample": (_I32, [_POINTER, _I64, ctypes.POINTER(Sampling), ctypes.POINTER(ctypes.c_uint64)]),

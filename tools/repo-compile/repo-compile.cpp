@@ -31,7 +31,13 @@ int main(int argc, char **argv) {
   flags.add("o", request.output,
             "output file (a header is written beside a library) or folder");
   flags.add("model", model, "folder with config.json and the weights");
-  flags.add("dtype", dtype, "arithmetic of a model: f32", {"f32", "bf16"});
+  flags.add("dtype", dtype,
+            "arithmetic of a model: f32 (default), weights as they are; or "
+            "bf16 matrices",
+            {"f32", "bf16"});
+  flags.add("cache-dtype", request.cacheDtype,
+            "elements of a model's caches: f32 or bf16; default: as --dtype",
+            {"f32", "bf16"});
   flags.add("target", target, "cpu (default) or cuda", {"cpu", "cuda"});
   flags.add("cpu", request.cpu,
             "native (default) or a CPU name of LLVM, such as x86-64-v3");
@@ -114,10 +120,10 @@ int main(int argc, char **argv) {
       return 1;
     }
   }
-  if (dtype == "bf16") {
-    fail("expected --dtype=f32: this build has no bf16 arithmetic for models");
-    return 1;
-  }
+  if (model.empty() && (!dtype.empty() || !request.cacheDtype.empty()))
+    return flags.fail("expected --dtype and --cache-dtype beside --model");
+  if (!dtype.empty())
+    request.dtype = dtype;
   request.input = model.empty() ? flags.positional[0] : model;
   request.emit = !emit.empty() ? emit : stopAfter.empty() ? "so" : "mlir";
   if (!stopAfter.empty())

@@ -96,6 +96,32 @@ def Bufferize : Pass<"repo-bufferize", "::mlir::ModuleOp"> {
     "::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect"];
 }
 
+def MergeFunctions : Pass<"repo-merge-functions", "::mlir::ModuleOp"> {
+  let summary = "keep one of several equal private functions";
+  let description = [{
+    Private functions that differ in nothing but their name and locations become one.
+    After `repo-outline-parallel` the tasks of contractions of one shape are such
+    functions: a whole model holds few shapes, so that its compile time follows from
+    these and not from the number of contractions. Repeated until nothing is equal,
+    because callers of merged functions may have become so. Declarations are kept.
+
+    Before:
+
+    ```mlir
+    func.func private @f.task0(%x: index) -> index { return %x : index }
+    func.func private @g.task0(%x: index) -> index { return %x : index }
+    func.func @f(%x: index) -> (index, index) {
+      %0 = func.call @f.task0(%x) : (index) -> index
+      %1 = func.call @g.task0(%x) : (index) -> index
+      return %0, %1 : index, index
+    }
+    ```
+
+    After: both calls are of `@f.task0`.
+  }];
+  let statistics = [Statistic<"numMerged", "num-merged", "Number of functions replaced by an equal one">];
+}
+
 def OutlineParallel : Pass<"repo-outline-parallel", "::mlir::ModuleOp"> {
   let summary = "turn parallel loops into tasks of the runtime's thread pool";
   let description = [{

@@ -29,6 +29,9 @@ struct DriverRequest {
   std::string cpu = "native", features;
   /// mlir, llvm, asm, obj or so; for a chip mlir, llvm, ptx or cubin.
   std::string emit = "so";
+  /// Arithmetic of a model, f32 or bf16, and elements of its caches (empty: the
+  /// same).
+  std::string dtype = "f32", cacheDtype;
   bool report = false;
   /// Code for the matrix unit, whose instructions become calls.
   bool emulateMatrixUnit = false;

@@ -31,10 +31,13 @@ extern "C" {
 
 typedef struct repo_rt_model repo_rt_model;
 typedef struct repo_rt_session repo_rt_session;
+typedef struct repo_rt_pages repo_rt_pages;
 
 /** Sizes of a model. */
 typedef struct {
   int64_t layers, heads, kv_heads, head_size, vocabulary, max_positions;
+  int64_t page_size;  /**< tokens in a page of a paged cache */
+  int64_t cache_bits; /**< of an element of a cache: 32 (f32) or 16 (bf16) */
 } repo_rt_model_info;
 
 /** Opens a compiled folder and maps the checkpoint. The weights must be those
@@ -43,6 +46,19 @@ REPO_RT_API int32_t repo_rt_model_open(repo_rt_context *context,
                                        const char *compiled,
                                        const char *checkpoint,
                                        repo_rt_model **model);
+/** How to open a model; zeros are the defaults. */
+typedef struct {
+  /** Called with the share of the weights that are ready, where they have to be
+   * converted. */
+  void (*progress)(void *user, double done);
+  void *user;
+} repo_rt_model_options;
+/** repo_rt_model_open with options. */
+REPO_RT_API int32_t
+repo_rt_model_open_with(repo_rt_context *context, const char *compiled,
+                        const char *checkpoint,
+                        const repo_rt_model_options *options,
+                        repo_rt_model **model);
 /** Closes a model whose sessions are all freed. */
 REPO_RT_API void repo_rt_model_close(repo_rt_model *model);
 REPO_RT_API repo_rt_model_info
@@ -60,11 +76,36 @@ REPO_RT_API int32_t repo_rt_model_evaluate(repo_rt_context *context,
                                            int64_t n, float *logits,
                                            float *positions);
 
-/** Starts `batch` empty sequences. */
+/** Starts `batch` empty sequences, in contiguous caches that grow. */
 REPO_RT_API int32_t repo_rt_session_create(repo_rt_context *context,
                                            const repo_rt_model *model,
                                            int64_t batch,
                                            repo_rt_session **session);
+/** The same in caches of `tokens` tokens, taken at once; more are an error. */
+REPO_RT_API int32_t repo_rt_session_create_fixed(repo_rt_context *context,
+                                                 const repo_rt_model *model,
+                                                 int64_t batch, int64_t tokens,
+                                                 repo_rt_session **session);
+
+/** Takes pages for `tokens` tokens, to be shared by sessions. Memory is used
+ * where it is written. Sessions of several threads may share pages, if each
+ * session is used by one thread. */
+REPO_RT_API int32_t repo_rt_pages_create(repo_rt_context *context,
+                                         const repo_rt_model *model,
+                                         int64_t tokens,
+                                         repo_rt_pages **pages);
+/** Frees pages whose sessions are all freed. */
+REPO_RT_API void repo_rt_pages_free(repo_rt_pages *pages);
+/** How many pages there are, and how many of them nobody uses. */
+REPO_RT_API int64_t repo_rt_pages_count(const repo_rt_pages *pages);
+REPO_RT_API int64_t repo_rt_pages_count_free(repo_rt_pages *pages);
+/** Starts `batch` empty sequences on pages. A fork shares them until one side
+ * writes; trimming gives them back. */
+REPO_RT_API int32_t repo_rt_session_create_paged(repo_rt_context *context,
+                                                 repo_rt_pages *pages,
+                                                 int64_t batch,
+                                                 repo_rt_session **session);
+
 REPO_RT_API void repo_rt_session_free(repo_rt_session *session);
 /** A copy that goes its own way. */
 REPO_RT_API int32_t repo_rt_session_fork(repo_rt_context *context,
@@ -95,6 +136,15 @@ REPO_RT_API int32_t repo_rt_session_append_ragged(repo_rt_context *context,
                                                   const int32_t *tokens,
                                                   const int64_t *counts,
                                                   float *logits);
+/** Appends to several sessions of one sequence each and of one model, every
+ * session once; counts and logits as in repo_rt_session_append_ragged.
+ * Sequences on the same pages run together. */
+REPO_RT_API int32_t repo_rt_sessions_append(repo_rt_context *context,
+                                            repo_rt_session *const *sessions,
+                                            int64_t count,
+                                            const int32_t *tokens,
+                                            const int64_t *counts,
+                                            float *logits);
 /** Appends tokens [batch, n] as repo_rt_session_append does, with the logits of
  * all of them [batch, n, vocabulary] and their positions [layers, batch, heads,
  * n]; either may be NULL. */
