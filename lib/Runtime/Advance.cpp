@@ -123,7 +123,7 @@ static int32_t advance(repo_rt_context *context, const Run &run, int64_t start,
   const repo_rt_model &model = *run.rows[0].session->model;
   const repo_rt_model_info &info = model.info;
   int64_t rows = static_cast<int64_t>(run.rows.size());
-  bool paged = run.rows[0].session->pages, decode = n == 1;
+  bool paged = run.rows[0].session->pages != nullptr, decode = n == 1;
   std::vector<int32_t> at, table, wanted;
   for (const Row &row : run.rows)
     at.push_back(static_cast<int32_t>(row.length()));

@@ -66,7 +66,7 @@ int32_t repo_rt_pages_create(repo_rt_context *context,
     return repo_rt_fail(context, REPO_RT_BAD_ARGUMENT,
                         "expected pages for 1 to %lld tokens, got %lld",
                         (long long)size * INT32_MAX, (long long)tokens);
-  auto pages = std::make_unique<repo_rt_pages>();
+  auto pages = std::make_shared<repo_rt_pages>();
   pages->model = model;
   pages->numPages = ceilDiv(tokens, size);
   int64_t bytes = pages->numPages * model->info.kv_heads * size *
@@ -82,11 +82,15 @@ int32_t repo_rt_pages_create(repo_rt_context *context,
   // The first ones are taken first: what is never used is never touched.
   for (int64_t page = pages->numPages; page-- > 0;)
     pages->free.push_back(static_cast<int32_t>(page));
-  *result = pages.release();
+  pages->handle = pages;
+  *result = pages.get();
   return REPO_RT_OK;
 }
 
-void repo_rt_pages_free(repo_rt_pages *pages) { delete pages; }
+void repo_rt_pages_free(repo_rt_pages *pages) {
+  if (pages)
+    std::shared_ptr<repo_rt_pages>(std::move(pages->handle));
+}
 
 int64_t repo_rt_pages_count(const repo_rt_pages *pages) {
   return pages->numPages;
@@ -144,7 +148,7 @@ int32_t repo_rt_session_create_paged(repo_rt_context *context,
   if (int32_t status =
           repo_rt_session_create(context, pages->model, batch, result))
     return status;
-  (*result)->pages = pages;
+  (*result)->pages = pages->shared_from_this();
   (*result)->tables.resize(batch);
   return REPO_RT_OK;
 }

@@ -17,12 +17,13 @@
 
 #include "Model.h"
 #include <algorithm>
+#include <memory>
 #include <mutex>
 
 /// Pages for the keys and values of many sequences. A page holds `page_size`
 /// tokens of one sequence, in every layer. Sequences that start alike share
 /// pages: one that writes to a shared page takes a copy first.
-struct repo_rt_pages {
+struct repo_rt_pages : std::enable_shared_from_this<repo_rt_pages> {
   const repo_rt_model *model = nullptr;
   int64_t numPages = 0;
   /// Two per layer, [pages, KV heads, page size, head size].
@@ -37,6 +38,8 @@ struct repo_rt_pages {
   void copy(int32_t from, int32_t to, int64_t tokens);
   int64_t countFree();
 
+  /// The handle of the program; sessions keep the pages alive after it is freed.
+  std::shared_ptr<repo_rt_pages> handle;
   /// Sessions of several threads may share pages; each page is written by one.
   std::mutex mutex;
   std::vector<int32_t> uses; // sequences that hold each page
@@ -56,7 +59,7 @@ struct repo_rt_session {
   bool fixed = false;
 
   /// Paged: where the pages are, and those of each sequence.
-  repo_rt_pages *pages = nullptr;
+  std::shared_ptr<repo_rt_pages> pages;
   std::vector<std::vector<int32_t>> tables;
 
   ~repo_rt_session();

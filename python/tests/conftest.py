@@ -40,24 +40,26 @@ def run():
 
 @pytest.fixture(scope="session")
 def golden_model(run):
-    """The folder of a golden model that repo-compile has compiled: once, for all tests and the processes they run in."""
+    """The folder of a golden model that repo-compile has compiled, with these flags: once, for all tests and the processes they run in."""
 
-    def compiled(name):
+    def compiled(name, *flags):
         key = hashlib.sha256((BUILD / "bin" / "repo-compile").read_bytes()).hexdigest()[:16]
         home = pathlib.Path(os.environ["REPO_CACHE_DIR"]) / "models" / key
-        if not (home / name).exists():
+        made = home / "".join((name, *flags))
+        if not made.exists():
             home.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=home) as work:
-                status, _, error = run("repo-compile", f"--model={GOLDEN / name}", "-o", f"{work}/model")
+                status, _, error = run("repo-compile", f"--model={GOLDEN / name}", "-o", f"{work}/model",
+                                       *flags)
                 assert status == 0, error
                 try:
-                    os.rename(f"{work}/model", home / name)
+                    os.rename(f"{work}/model", made)
                 except OSError:  # another process was faster
-                    assert (home / name).exists()
+                    assert made.exists()
             for old in home.parent.iterdir():  # of compilers that are no more
                 if old != home:
                     shutil.rmtree(old, ignore_errors=True)
-        return home / name
+        return made
 
     return compiled
 

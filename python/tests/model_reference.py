@@ -2,8 +2,8 @@
 
 Written from the published mathematics and the layout of checkpoints, not from the compiler; test_model_reference.py holds
 it against what the published implementation computed. With grouped KV heads, where the published one is undefined, there
-is one position per KV head, shared by its query heads. Evaluated in float32, it gives the error that float32 arithmetic
-may have.
+is one position per KV head, shared by its query heads. Evaluated in float32 or bfloat16, weights and the result of every
+step rounded to it as frameworks do, it gives the error that such arithmetic may have.
 """
 
 import json
@@ -53,9 +53,9 @@ def silu(x):
 
 class ReferenceModel:
     def __init__(self, folder, dtype=np.float64):
-        self.dtype = dtype
+        self.dtype, (self.wide, self.rounded) = dtype, reference._rounding(dtype)
         self.config = json.loads((pathlib.Path(folder) / "config.json").read_text())
-        self.weights = {name: weight.astype(dtype) for name, weight in read_weights(folder).items()}
+        self.weights = {name: self.rounded(weight) for name, weight in read_weights(folder).items()}
         self.modes = layer_modes(self.config)
         c = self.config
         self.heads, self.kv_heads = c["num_attention_heads"], c.get("num_key_value_heads") or c["num_attention_heads"]
@@ -64,44 +64,49 @@ class ReferenceModel:
 
     def norm(self, x, name):
         mean = (x * x).mean(axis=-1, keepdims=True)
-        return x / np.sqrt(mean + self.dtype(self.config["rms_norm_eps"])) * self.weights[name]
+        scaled = self.rounded(x / np.sqrt(mean + self.wide.type(self.config["rms_norm_eps"])))
+        return self.rounded(scaled * self.weights[name])
+
+    def linear(self, x, name):
+        return self.rounded(x @ self.weights[name].T)
+
+    def swiglu(self, gate, up):
+        return self.rounded(self.rounded(silu(gate)) * up)
 
     def positions_of(self, layer, h):
         """z [B, 1 or KV heads, N], or None where nothing is rotated."""
-        w = lambda name: self.weights[f"model.layers.{layer}.self_attn.{name}.weight"]  # noqa: E731
+        linear = lambda x, name: self.linear(x, f"model.layers.{layer}.self_attn.{name}.weight")  # noqa: E731
         mode = self.modes[layer]
         if mode == "nope":
             return None
         if mode == "none":
-            return np.broadcast_to(np.arange(h.shape[1], dtype=self.dtype), (h.shape[0], 1, h.shape[1]))
+            return np.broadcast_to(np.arange(h.shape[1], dtype=self.wide), (h.shape[0], 1, h.shape[1]))
         if mode == "swigluex_multihead":
-            product = silu(h @ w("gate_map").T) * (h @ w("content_map").T)
-            return np.swapaxes(product @ w("final_map").T, 1, 2)
-        return np.swapaxes(h @ w("dynamic_map").T, 1, 2)
+            return np.swapaxes(linear(self.swiglu(linear(h, "gate_map"), linear(h, "content_map")), "final_map"), 1, 2)
+        return np.swapaxes(linear(h, "dynamic_map"), 1, 2)
 
     def layer(self, layer, h):
-        w = lambda name: self.weights[f"model.layers.{layer}.{name}.weight"]  # noqa: E731
+        linear = lambda x, name: self.linear(x, f"model.layers.{layer}.{name}.weight")  # noqa: E731
         norm = lambda x, name: self.norm(x, f"model.layers.{layer}.{name}.weight")  # noqa: E731
         batch, n, _ = h.shape
         split = lambda x: np.swapaxes(x.reshape(batch, n, -1, self.head_size), 1, 2)  # noqa: E731
-        q = split(norm(h @ w("self_attn.q_proj").T, "self_attn.q_norm"))
-        k = split(norm(h @ w("self_attn.k_proj").T, "self_attn.k_norm"))
-        v = split(h @ w("self_attn.v_proj").T)
+        q = split(norm(linear(h, "self_attn.q_proj"), "self_attn.q_norm"))
+        k = split(norm(linear(h, "self_attn.k_proj"), "self_attn.k_norm"))
+        v = split(linear(h, "self_attn.v_proj"))
         z = self.positions_of(layer, h)
         o, _ = reference.attention(q, k, v, z, z, rope=self.rope, causal=True, dtype=self.dtype)
         o = np.swapaxes(o, 1, 2).reshape(batch, n, -1)
-        h = h + norm(o @ w("self_attn.o_proj").T, "post_attention_layernorm")
-        inner = silu(h @ w("mlp.gate_proj").T) * (h @ w("mlp.up_proj").T)
-        h = h + norm(inner @ w("mlp.down_proj").T, "post_feedforward_layernorm")
+        h = self.rounded(h + norm(linear(o, "self_attn.o_proj"), "post_attention_layernorm"))
+        inner = self.swiglu(linear(h, "mlp.gate_proj"), linear(h, "mlp.up_proj"))
+        h = self.rounded(h + norm(linear(inner, "mlp.down_proj"), "post_feedforward_layernorm"))
         shown = np.zeros((batch, self.heads, n)) if z is None else reference.per_query_head(z, self.heads)
         return h, shown
 
     def __call__(self, tokens):
         """(logits [B, N, vocabulary], positions [layers, B, heads, N]) of tokens [B, N]."""
-        embedding = self.weights["model.embed_tokens.weight"]
-        h, positions = embedding[np.atleast_2d(tokens)], []
+        h, positions = self.weights["model.embed_tokens.weight"][np.atleast_2d(tokens)], []
         for layer in range(len(self.modes)):
             h, z = self.layer(layer, h)
             positions.append(z)
-        head = embedding if self.config.get("tie_word_embeddings") else self.weights["lm_head.weight"]
-        return self.norm(h, "model.norm.weight") @ head.T, np.stack(positions)
+        head = "model.embed_tokens.weight" if self.config.get("tie_word_embeddings") else "lm_head.weight"
+        return self.linear(self.norm(h, "model.norm.weight"), head), np.stack(positions)

@@ -94,7 +94,7 @@ REPO_RT_API int32_t repo_rt_pages_create(repo_rt_context *context,
                                          const repo_rt_model *model,
                                          int64_t tokens,
                                          repo_rt_pages **pages);
-/** Frees pages whose sessions are all freed. */
+/** Frees pages, as soon as no session is on them. */
 REPO_RT_API void repo_rt_pages_free(repo_rt_pages *pages);
 /** How many pages there are, and how many of them nobody uses. */
 REPO_RT_API int64_t repo_rt_pages_count(const repo_rt_pages *pages);
