@@ -10,7 +10,7 @@ packages=(
   build-essential cmake ninja-build ccache git python3 python3-venv
   libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools clang-22 lld-22 liblld-22-dev
   libclang-rt-22-dev clang-format-22 libpthreadpool-dev libdlpack-dev nlohmann-json3-dev
-  libgtest-dev zlib1g-dev libzstd-dev
+  libgtest-dev zlib1g-dev libzstd-dev libxxhash-dev
 )
 
 fail() { echo "setup: $*" >&2; exit 1; }

@@ -153,14 +153,17 @@ static int32_t advance(repo_rt_context *context, const Run &run, int64_t start,
     logitsStride = info.vocabulary;
   }
 
-  Arguments arguments(6 + 2 * info.layers);
+  Arguments arguments(7 + 2 * info.layers);
+  if (model.isPacked)
+    arguments.add(model.packed, {1, 8, 1}, {model.packedBytes});
   arguments.add(run.tokens + start, i32, {rows, n}, {run.n, 1});
   arguments.add(at.data(), i32, {rows});
   if (!decode)
     arguments.add(wanted.data(), i32, {numWanted});
   addCaches(arguments, run, n, table);
-  for (const DLTensor &weight : model.weights)
-    arguments.add(&weight);
+  if (!model.isPacked)
+    for (const DLTensor &weight : model.weights)
+      arguments.add(&weight);
   arguments.add(logits, f32, {rows, decode ? 1 : numWanted, info.vocabulary},
                 {logitsStride, info.vocabulary, 1});
   int64_t perRow = info.heads * positionTokens;

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <unistd.h>
 
 using nlohmann::json;
 
@@ -94,9 +95,8 @@ static bool fitsEntry(const repo_rt_model_info &info, const json &weights,
 
 /// Whether a manifest is the one the library was compiled with: that of another
 /// model would give other results, or none.
-static bool fitsLibrary(const repo_rt_model &model, const json &manifest) {
-  json library =
-      json::parse(repo_rt_library_manifest(model.library), nullptr, false);
+static bool fitsLibrary(const repo_rt_model &model, const json &library,
+                        const json &manifest) {
   if (!library.is_object() || !library["entries"].is_array())
     return false;
   json weights = json::array();
@@ -108,7 +108,7 @@ static bool fitsLibrary(const repo_rt_model &model, const json &manifest) {
                        {"shape", weight.value("shape", json())}});
   }
   int found = 0;
-  for (json &entry : library["entries"])
+  for (const json &entry : library["entries"])
     for (bool paged : {false, true})
       for (const char *name : entryNames[paged])
         if (entry["name"] == name) {
@@ -126,50 +126,126 @@ int32_t repo_rt_model_open(repo_rt_context *context, const char *compiled,
                                  result);
 }
 
+/// The entries of a library, packed where all of them have a packed twin.
+static int32_t findEntries(repo_rt_context *context, repo_rt_model &model,
+                           const json &library, repo_rt::PackPlan &plan) {
+  std::vector<std::string> names;
+  for (bool paged : {false, true})
+    for (const char *name : entryNames[paged])
+      names.push_back(name);
+  model.isPacked = repo_rt::readPackPlan(library, names, plan);
+  for (bool paged : {false, true})
+    for (int phase = 0; phase < repo_rt::numPhases; ++phase) {
+      std::string name = entryNames[paged][phase];
+      if (model.isPacked)
+        name += "_packed";
+      if (int32_t status =
+              repo_rt_library_entry(context, model.library, name.c_str(),
+                                    &model.entries[paged][phase]))
+        return status;
+    }
+  return REPO_RT_OK;
+}
+
+/// Opens library and checkpoint; weights stay as they are in the file.
+static int32_t openFiles(repo_rt_context *context, repo_rt_model &model,
+                         const std::string &folder, const char *checkpoint,
+                         json &manifest, repo_rt::PackPlan &plan) {
+  if (int32_t status =
+          readManifest(context, folder + "/manifest.json", manifest))
+    return status;
+  model.info = {manifest["layers"].get<int64_t>(),
+                manifest["heads"].get<int64_t>(),
+                manifest["kv_heads"].get<int64_t>(),
+                manifest["head_size"].get<int64_t>(),
+                manifest["vocabulary"].get<int64_t>(),
+                manifest["max_positions"].get<int64_t>(),
+                manifest["page_size"].get<int64_t>(),
+                manifest["cache_dtype"] == "bf16" ? 16 : 32};
+  for (const json &token : manifest["end_tokens"])
+    if (token.is_number_integer())
+      model.endTokens.push_back(token.get<int32_t>());
+  if (int32_t status = repo_rt_library_open(
+          context, (folder + "/model.so").c_str(), &model.library))
+    return status;
+  json library =
+      json::parse(repo_rt_library_manifest(model.library), nullptr, false);
+  if (!fitsLibrary(model, library, manifest))
+    return repo_rt_fail(context, REPO_RT_BAD_FILE,
+                        "%s: expected manifest.json as it was written beside "
+                        "model.so, got that of another model",
+                        folder.c_str());
+  if (int32_t status = findEntries(context, model, library, plan))
+    return status;
+  if (int32_t status =
+          repo_rt_safetensors_open(context, checkpoint, &model.checkpoint))
+    return status;
+  return repo_rt::bindWeights(context, model, manifest, checkpoint);
+}
+
+/// Where a compiled folder keeps packed weights.
+static std::string packedPath(const std::string &folder) {
+  return folder + "/packed.weights";
+}
+
 int32_t repo_rt_model_open_with(repo_rt_context *context, const char *compiled,
                                 const char *checkpoint,
                                 const repo_rt_model_options *options,
                                 repo_rt_model **result) {
   *result = nullptr;
   auto model = std::make_unique<repo_rt_model>();
-  std::string folder = compiled;
   json manifest;
+  repo_rt::PackPlan plan;
   if (int32_t status =
-          readManifest(context, folder + "/manifest.json", manifest))
+          openFiles(context, *model, compiled, checkpoint, manifest, plan))
     return status;
-  model->info = {manifest["layers"].get<int64_t>(),
-                 manifest["heads"].get<int64_t>(),
-                 manifest["kv_heads"].get<int64_t>(),
-                 manifest["head_size"].get<int64_t>(),
-                 manifest["vocabulary"].get<int64_t>(),
-                 manifest["max_positions"].get<int64_t>(),
-                 manifest["page_size"].get<int64_t>(),
-                 manifest["cache_dtype"] == "bf16" ? 16 : 32};
-  for (const json &token : manifest["end_tokens"])
-    if (token.is_number_integer())
-      model->endTokens.push_back(token.get<int32_t>());
-  if (int32_t status = repo_rt_library_open(
-          context, (folder + "/model.so").c_str(), &model->library))
+  int32_t status = REPO_RT_OK;
+  std::string path = packedPath(compiled);
+  if (!model->isPacked) {
+    status = repo_rt::convertWeights(context, *model, manifest, *options);
+  } else if (access(path.c_str(), F_OK) == 0) {
+    status = model->packedFile.open(context, path, plan, *model);
+    if (!status)
+      model->packed = model->packedFile.data();
+  } else {
+    model->packedMemory = repo_rt::Memory::allocate(plan.bytes);
+    model->packed = model->packedMemory.data();
+    status = model->packedMemory
+                 ? repo_rt::packWeights(context, *model, manifest, plan,
+                                        model->packed, *options)
+                 : repo_rt_fail(context, REPO_RT_OUT_OF_MEMORY,
+                                "out of memory: cannot hold %lld bytes of "
+                                "packed weights",
+                                (long long)plan.bytes);
+  }
+  if (status)
     return status;
-  for (bool paged : {false, true})
-    for (int phase = 0; phase < repo_rt::numPhases; ++phase)
-      if (int32_t status = repo_rt_library_entry(context, model->library,
-                                                 entryNames[paged][phase],
-                                                 &model->entries[paged][phase]))
-        return status;
-  if (!fitsLibrary(*model, manifest))
-    return repo_rt_fail(context, REPO_RT_BAD_FILE,
-                        "%s: expected manifest.json as it was written beside "
-                        "model.so, got that of another model",
-                        compiled);
-  if (int32_t status =
-          repo_rt_safetensors_open(context, checkpoint, &model->checkpoint))
-    return status;
-  if (int32_t status =
-          repo_rt::bindWeights(context, *model, manifest, checkpoint, *options))
-    return status;
+  model->packedBytes = static_cast<int64_t>(plan.bytes);
   *result = model.release();
   return REPO_RT_OK;
+}
+
+int32_t repo_rt_model_pack(repo_rt_context *context, const char *compiled,
+                           const char *checkpoint,
+                           const repo_rt_model_options *options) {
+  repo_rt_model model;
+  json manifest;
+  repo_rt::PackPlan plan;
+  if (int32_t status =
+          openFiles(context, model, compiled, checkpoint, manifest, plan))
+    return status;
+  if (!model.isPacked)
+    return repo_rt_fail(context, REPO_RT_NOT_FOUND,
+                        "%s: expected a library that packs its weights, got "
+                        "one that takes them as they are",
+                        compiled);
+  repo_rt::PackedFile file;
+  if (int32_t status = file.create(context, packedPath(compiled), plan))
+    return status;
+  if (int32_t status = repo_rt::packWeights(context, model, manifest, plan,
+                                            file.data(), *options))
+    return status;
+  return file.finish(context, plan, model);
 }
 
 void repo_rt_model_close(repo_rt_model *model) { delete model; }

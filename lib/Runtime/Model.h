@@ -10,6 +10,7 @@
 #define REPO_LIB_RUNTIME_MODEL_H
 
 #include "Memory.h"
+#include "Packed.h"
 #include "repo/Runtime/model.h"
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
@@ -25,10 +26,18 @@ struct repo_rt_model {
   std::vector<int32_t> endTokens;
   repo_rt_library *library = nullptr;
   repo_rt_safetensors *checkpoint = nullptr;
-  /// By phase, on contiguous caches and on pages.
+  /// By phase, on contiguous caches and on pages; they take the weights packed
+  /// where `isPacked`.
   repo_rt_entry entries[2][repo_rt::numPhases] = {};
-  /// In the order in which the entries take them.
+  bool isPacked = false;
+  /// Of the checkpoint, in the order in which the entries take them.
+  std::vector<std::string> weightNames;
   std::vector<DLTensor> weights;
+  /// Packed weights, in memory of our own or in a file.
+  repo_rt::Memory packedMemory;
+  repo_rt::PackedFile packedFile;
+  char *packed = nullptr;
+  int64_t packedBytes = 0;
   /// Weights that are not as the checkpoint has them.
   std::vector<repo_rt::Memory> converted;
 
@@ -44,11 +53,18 @@ struct repo_rt_model {
 };
 
 namespace repo_rt {
-/// Finds the weights of the manifest in the checkpoint and converts those that
-/// the library takes in another type.
+/// Finds the weights of the manifest in the checkpoint.
 int32_t bindWeights(repo_rt_context *context, repo_rt_model &model,
-                    const nlohmann::json &manifest, const char *checkpoint,
-                    const repo_rt_model_options &options);
+                    const nlohmann::json &manifest, const char *checkpoint);
+/// Converts those weights that the library takes in another type.
+int32_t convertWeights(repo_rt_context *context, repo_rt_model &model,
+                       const nlohmann::json &manifest,
+                       const repo_rt_model_options &options);
+/// Packs the weights to `packed`, one part after the other: beside it there is
+/// memory for one of them only.
+int32_t packWeights(repo_rt_context *context, const repo_rt_model &model,
+                    const nlohmann::json &manifest, const PackPlan &plan,
+                    char *packed, const repo_rt_model_options &options);
 } // namespace repo_rt
 
 #endif // REPO_LIB_RUNTIME_MODEL_H

@@ -14,6 +14,7 @@
 
 #include "Context.h"
 #include "Json.h"
+#include "Packed.h"
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -43,6 +44,8 @@ constexpr uint64_t maxHeaderBytes = uint64_t(100) << 20;
 struct Mapping {
   void *data = nullptr;
   size_t size = 0;
+  /// When the file was last written.
+  struct timespec time = {};
   ~Mapping() {
     if (data)
       munmap(data, size);
@@ -115,6 +118,7 @@ private:
       } else {
         mapping.data = data;
         mapping.size = info.st_size;
+        mapping.time = info.st_mtim;
       }
     }
     ::close(descriptor);
@@ -311,6 +315,16 @@ const char *repo_rt_safetensors_name(const repo_rt_safetensors *file,
 const DLTensor *repo_rt_safetensors_tensor(const repo_rt_safetensors *file,
                                            int64_t index) {
   return &file->order[index]->second.tensor;
+}
+
+uint64_t repo_rt::getStamp(const repo_rt_safetensors *checkpoint) {
+  uint64_t stamp = 0;
+  for (const auto &mapping : checkpoint->mappings)
+    for (int64_t part : {int64_t(mapping->size), int64_t(mapping->time.tv_sec),
+                         int64_t(mapping->time.tv_nsec)})
+      stamp = (stamp ^ static_cast<uint64_t>(part)) * 0x9e3779b97f4a7c15 +
+              (stamp >> 29);
+  return stamp;
 }
 
 const DLTensor *repo_rt_safetensors_find(const repo_rt_safetensors *file,

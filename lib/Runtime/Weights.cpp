@@ -8,6 +8,7 @@
 
 #include "Context.h"
 #include "Model.h"
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <sys/mman.h>
@@ -94,13 +95,14 @@ struct Rounding {
 };
 } // namespace
 
-/// Replaces `tensor` by its elements as bf16 in memory of our own.
-static bool convertToBF16(repo_rt_context *context, repo_rt_model &model,
-                          DLTensor &tensor) {
+/// Replaces `tensor` by its elements as bf16 in memory of our own; empty when
+/// that cannot be had.
+static repo_rt::Memory convertToBF16(repo_rt_context *context,
+                                     DLTensor &tensor) {
   int64_t count = countElements(tensor);
   repo_rt::Memory memory = repo_rt::Memory::allocate(count * 2);
   if (!memory)
-    return false;
+    return memory;
   Rounding rounding = {static_cast<const char *>(tensor.data),
                        reinterpret_cast<uint16_t *>(memory.data()), count,
                        tensor.dtype.bits == 16};
@@ -109,8 +111,7 @@ static bool convertToBF16(repo_rt_context *context, repo_rt_model &model,
   releasePages(tensor);
   tensor.data = memory.data();
   tensor.dtype = {4, 16, 1};
-  model.converted.push_back(std::move(memory));
-  return true;
+  return memory;
 }
 
 //===----------------------------------------------------------------------===//
@@ -156,30 +157,101 @@ static int32_t findWeight(repo_rt_context *context, const repo_rt_model &model,
 }
 
 int32_t repo_rt::bindWeights(repo_rt_context *context, repo_rt_model &model,
-                             const json &manifest, const char *checkpoint,
-                             const repo_rt_model_options &options) {
-  int64_t total = 0, done = 0;
+                             const json &manifest, const char *checkpoint) {
   for (const json &weight : manifest["weights"]) {
     DLTensor tensor;
     if (int32_t status = findWeight(context, model, weight, checkpoint, tensor))
       return status;
     model.weights.push_back(tensor);
-    if (weight["dtype"] != weight["stored"])
-      total += countElements(tensor);
+    model.weightNames.push_back(weight["name"].get<std::string>());
   }
-  size_t index = 0;
-  for (const json &weight : manifest["weights"]) {
-    DLTensor &tensor = model.weights[index++];
-    if (weight["dtype"] == weight["stored"])
+  return REPO_RT_OK;
+}
+
+static int32_t failToHold(repo_rt_context *context, const std::string &name) {
+  return repo_rt_fail(context, REPO_RT_OUT_OF_MEMORY,
+                      "out of memory: cannot hold `%s` as bf16", name.c_str());
+}
+
+int32_t repo_rt::convertWeights(repo_rt_context *context, repo_rt_model &model,
+                                const json &manifest,
+                                const repo_rt_model_options &options) {
+  const json &list = manifest["weights"];
+  auto converts = [&](size_t i) {
+    return list[i]["dtype"] != list[i]["stored"];
+  };
+  int64_t total = 0, done = 0;
+  for (size_t i = 0; i < model.weights.size(); ++i)
+    total += converts(i) ? countElements(model.weights[i]) : 0;
+  for (size_t i = 0; i < model.weights.size(); ++i) {
+    if (!converts(i))
       continue;
-    int64_t count = countElements(tensor);
-    if (!convertToBF16(context, model, tensor))
-      return repo_rt_fail(context, REPO_RT_OUT_OF_MEMORY,
-                          "out of memory: cannot hold `%s` as bf16",
-                          weight["name"].get<std::string>().c_str());
-    done += count;
+    Memory memory = convertToBF16(context, model.weights[i]);
+    if (!memory)
+      return failToHold(context, model.weightNames[i]);
+    model.converted.push_back(std::move(memory));
+    done += countElements(model.weights[i]);
     if (options.progress)
       options.progress(options.user, double(done) / double(total));
   }
+  return REPO_RT_OK;
+}
+
+//===----------------------------------------------------------------------===//
+// Packing
+//===----------------------------------------------------------------------===//
+
+int32_t repo_rt::packWeights(repo_rt_context *context,
+                             const repo_rt_model &model, const json &manifest,
+                             const PackPlan &plan, char *packed,
+                             const repo_rt_model_options &options) {
+  uint64_t done = 0;
+  for (const PackPlan::Part &part : plan.parts) {
+    std::vector<DLTensor> tensors;
+    std::vector<Memory> converted;
+    std::vector<const DLTensor *> mapped;
+    for (const std::string &name : part.sources) {
+      size_t i =
+          std::find(model.weightNames.begin(), model.weightNames.end(), name) -
+          model.weightNames.begin();
+      if (i == model.weightNames.size())
+        return repo_rt_fail(context, REPO_RT_BAD_LIBRARY,
+                            "expected a weight `%s`, which the library packs",
+                            name.c_str());
+      tensors.push_back(model.weights[i]);
+      mapped.push_back(&model.weights[i]);
+      const json &weight = manifest["weights"][i];
+      if (weight["dtype"] == weight["stored"])
+        continue;
+      converted.push_back(convertToBF16(context, tensors.back()));
+      if (!converted.back())
+        return failToHold(context, name);
+    }
+    int64_t bytes = static_cast<int64_t>(part.bytes);
+    DLTensor result = {};
+    result.data = packed + part.offset;
+    result.device = {static_cast<decltype(DLDevice::device_type)>(1), 0};
+    result.ndim = 1;
+    result.dtype = {1, 8, 1};
+    result.shape = &bytes;
+    tensors.push_back(result);
+    std::vector<DLTensor *> arguments;
+    for (DLTensor &tensor : tensors)
+      arguments.push_back(&tensor);
+    repo_rt_entry entry;
+    if (int32_t status = repo_rt_library_entry(context, model.library,
+                                               part.entry.c_str(), &entry))
+      return status;
+    if (int32_t status = entry(context, arguments.data(),
+                               static_cast<int32_t>(arguments.size())))
+      return status;
+    for (const DLTensor *tensor : mapped)
+      releasePages(*tensor);
+    done += part.bytes;
+    if (options.progress)
+      options.progress(options.user, double(done) / double(plan.bytes));
+  }
+  if (options.progress && done != plan.bytes)
+    options.progress(options.user, 1.0);
   return REPO_RT_OK;
 }

@@ -11,10 +11,10 @@ in memory and on disk (`REPO_CACHE_DIR`).
 from .devices import load_emulator
 from .errors import RepoError
 from .library import Library, compile, opt
-from .model import Model, Session, compile_model, load_model
+from .model import Model, Session, compile_model, load_model, pack_model
 from .ops import Rope, assign_positions, attention, rotate
 from .runtime import set_num_threads
 
 __all__ = ["Library", "Model", "RepoError", "Rope", "Session", "assign_positions", "attention", "compile",
-           "compile_model", "load_model", "opt", "rotate", "set_num_threads"]
+           "compile_model", "load_model", "opt", "pack_model", "rotate", "set_num_threads"]
 __version__ = "0.1.0"

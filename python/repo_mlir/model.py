@@ -29,6 +29,16 @@ def compile_model(model_dir, out_dir, *, target="cpu", cpu="native", dtype=None,
                         cache_dtype=cache_dtype)
 
 
+def pack_model(out_dir, model_dir, *, progress=None):
+    """Packs the weights into a file in `out_dir` that load_model then maps: processes share it.
+
+    progress: called with the share that is done; default: a line on a terminal.
+    """
+    progress = progress or (_show_progress if sys.stderr.isatty() else None)
+    options, here = ModelOptions(PROGRESS(lambda _, done: progress(done)) if progress else PROGRESS(), None), context()
+    check(runtime().repo_rt_model_pack(here, os.fsencode(out_dir), os.fsencode(model_dir), ctypes.byref(options)), here)
+
+
 def load_model(out_dir, model_dir, *, threads=None, progress=None):
     """Opens a compiled model with the checkpoint it was compiled for, which is mapped; what has another type is copied.
 

@@ -59,6 +59,7 @@ _SIGNATURES = {
     "repo_rt_model_open": (_I32, [_POINTER, _TEXT, _TEXT, ctypes.POINTER(_POINTER)]),
     "repo_rt_model_open_with": (_I32, [_POINTER, _TEXT, _TEXT, ctypes.POINTER(ModelOptions),
                                        ctypes.POINTER(_POINTER)]),
+    "repo_rt_model_pack": (_I32, [_POINTER, _TEXT, _TEXT, ctypes.POINTER(ModelOptions)]),
     "repo_rt_model_close": (None, [_POINTER]),
     "repo_rt_model_get_info": (ModelInfo, [_POINTER]),
     "repo_rt_model_end_tokens": (_I64, [_POINTER, ctypes.POINTER(_I32S)]),

@@ -155,7 +155,7 @@ def test_no_copy_of_a_cache_in_the_code(run):
     assert status == 0, error
     functions = dict(re.findall(r"^  func\.func (?:private )?@([\w.]+)(\(.*?\n  }\n)", text, re.S | re.M))
     layers = [name for name in functions if re.search("layer.*_decode", name)]
-    assert len(layers) == 4
+    assert len(layers) >= 4
     for name, body in functions.items():
         assert not re.search(r"memref\.copy .*memref<\?x2x(\?|64)x128xbf16", body), name
     for name in layers:

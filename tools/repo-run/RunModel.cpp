@@ -48,6 +48,7 @@ public:
   explicit ModelRunner(const ModelRequest &request) : request(request) {}
   ~ModelRunner() {
     repo_rt_session_free(session);
+    repo_rt_pages_free(pages);
     repo_rt_model_close(model);
     repo_rt_context_destroy(context);
   }
@@ -59,8 +60,18 @@ public:
          repo_rt_set_num_threads(context, std::stoi(request.threads))))
       return fail();
     double start = now();
-    if (repo_rt_model_open(context, request.model.c_str(),
-                           request.weights.c_str(), &model))
+    repo_rt_model_options options = {};
+    if (isatty(STDERR_FILENO))
+      options.progress = showProgress;
+    if (request.pack) {
+      if (repo_rt_model_pack(context, request.model.c_str(),
+                             request.weights.c_str(), &options))
+        return fail();
+      summary["pack_s"] = now() - start;
+      start = now();
+    }
+    if (repo_rt_model_open_with(context, request.model.c_str(),
+                                request.weights.c_str(), &options, &model))
       return fail();
     summary["load_s"] = now() - start;
     info = repo_rt_model_get_info(model);
@@ -80,6 +91,25 @@ public:
   }
 
 private:
+  static void showProgress(void *, double done) {
+    std::fprintf(stderr, "\rweights %3.0f%%%s", 100 * done,
+                 done >= 1 ? "\n" : "");
+  }
+
+  /// An empty cache as it is asked for.
+  int32_t createSession(int64_t batch) {
+    if (request.paged) {
+      if (int32_t status = repo_rt_pages_create(
+              context, model, batch * request.context, &pages))
+        return status;
+      return repo_rt_session_create_paged(context, pages, batch, &session);
+    }
+    if (request.context)
+      return repo_rt_session_create_fixed(context, model, batch,
+                                          request.context, &session);
+    return repo_rt_session_create(context, model, batch, &session);
+  }
+
   int fail() {
     std::fprintf(stderr, "repo-run: %s\n",
                  context ? repo_rt_last_error(context) : "out of memory");
@@ -127,7 +157,7 @@ private:
         request.ignoreEnd ? 0 : repo_rt_model_end_tokens(model, &ends);
     int64_t batch = request.batch,
             prompt = static_cast<int64_t>(request.tokens.size());
-    if (repo_rt_session_create(context, model, batch, &session))
+    if (createSession(batch))
       return fail();
     std::vector<int32_t> next;
     for (int64_t i = 0; i < batch; ++i)
@@ -198,6 +228,7 @@ private:
   repo_rt_context *context = nullptr;
   repo_rt_model *model = nullptr;
   repo_rt_session *session = nullptr;
+  repo_rt_pages *pages = nullptr;
   repo_rt_model_info info = {};
   json summary = json::object();
   double anonymous = 0;

@@ -21,7 +21,11 @@ struct ModelRequest {
   float temperature = 0, topP = 0;
   int32_t topK = 0;
   uint64_t seed = 0;
-  bool ignoreEnd = false, json = false;
+  bool ignoreEnd = false, json = false, pack = false;
+  /// Tokens the cache holds, taken at once; 0: it grows.
+  int64_t context = 0;
+  /// The cache is in pages.
+  bool paged = false;
 };
 
 /// Evaluates and generates; returns the exit status.

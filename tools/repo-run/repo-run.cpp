@@ -47,7 +47,7 @@ static bool parseTokens(std::string text, std::vector<int32_t> &tokens) {
 int main(int argc, char **argv) {
   EntryRequest entry;
   ModelRequest model;
-  std::string tokens, generate, batch, temperature, topK, topP, seed;
+  std::string tokens, generate, batch, temperature, topK, topP, seed, context;
   bool json = false;
   repo_tools::Flags flags(
       "repo-run",
@@ -70,6 +70,12 @@ int main(int argc, char **argv) {
   flags.add("json", json, "print results as JSON");
   flags.add("model", model.model, "folder of a compiled model");
   flags.add("weights", model.weights, "folder of its checkpoint");
+  flags.add("pack", model.pack,
+            "pack the weights into a file in the model's folder, which later "
+            "runs map");
+  flags.add("context", context,
+            "tokens the cache holds, taken at once; default: it grows");
+  flags.add("paged", model.paged, "a cache in pages, of --context tokens");
   flags.add("tokens", tokens, "the prompt, as token numbers, or @FILE");
   flags.add("generate", generate, "generate this many tokens");
   flags.add("batch", batch, "generate for this many copies of the prompt");
@@ -110,6 +116,7 @@ int main(int argc, char **argv) {
                                      {"threads", &entry.threads, 0},
                                      {"generate", &generate, 0},
                                      {"batch", &batch, 1},
+                                     {"context", &context, 1},
                                      {"top-k", &topK, 1},
                                      {"seed", &seed, 0}}) {
     if (value->empty())
@@ -127,19 +134,23 @@ int main(int argc, char **argv) {
       return flags.fail("expected --model or a library, got both; see --help");
     if (model.weights.empty())
       return flags.fail("expected --weights beside --model; see --help");
-    if (!parseTokens(tokens, model.tokens))
+    if (!(model.pack && tokens.empty()) && !parseTokens(tokens, model.tokens))
       return flags.fail(
           "expected --tokens to be numbers separated by commas, got `" +
           tokens + "`");
     model.generate = std::atoll(generate.c_str());
+    model.context = std::atoll(context.c_str());
+    if (model.paged && !model.context)
+      return flags.fail("expected --context beside --paged; see --help");
     model.batch = batch.empty() ? 1 : std::atoll(batch.c_str());
     model.temperature = std::strtof(temperature.c_str(), nullptr);
     model.topK = std::atoi(topK.c_str());
     model.topP = std::strtof(topP.c_str(), nullptr);
     model.seed = std::strtoull(seed.c_str(), nullptr, 10);
-    if (!model.generate && model.logits.empty() && model.positions.empty())
+    if (!model.generate && model.logits.empty() && model.positions.empty() &&
+        !model.pack)
       return flags.fail(
-          "expected --generate, --logits or --positions; see --help");
+          "expected --generate, --logits, --positions or --pack; see --help");
     model.threads = entry.threads;
     model.json = json;
     return runModel(model);

@@ -49,7 +49,7 @@ REPO_RT_API int32_t repo_rt_model_open(repo_rt_context *context,
 /** How to open a model; zeros are the defaults. */
 typedef struct {
   /** Called with the share of the weights that are ready, where they have to be
-   * converted. */
+   * converted or packed. */
   void (*progress)(void *user, double done);
   void *user;
 } repo_rt_model_options;
@@ -59,6 +59,16 @@ repo_rt_model_open_with(repo_rt_context *context, const char *compiled,
                         const char *checkpoint,
                         const repo_rt_model_options *options,
                         repo_rt_model **model);
+/** Packs the weights into a file in the compiled folder, packed.weights, which
+ * opening the model then maps instead of packing them again: processes share
+ * it. The file is refused where it was cut short or changed, where the layout
+ * is not the library's, and where the checkpoint is not the one that was packed
+ * (sizes and times of its files are compared, and a hash of all its weights
+ * where these differ). */
+REPO_RT_API int32_t repo_rt_model_pack(repo_rt_context *context,
+                                       const char *compiled,
+                                       const char *checkpoint,
+                                       const repo_rt_model_options *options);
 /** Closes a model whose sessions are all freed. */
 REPO_RT_API void repo_rt_model_close(repo_rt_model *model);
 REPO_RT_API repo_rt_model_info
