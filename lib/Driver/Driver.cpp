@@ -189,6 +189,20 @@ static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
   return arithmetic;
 }
 
+/// The header of a model: its entries, and before them the interface that runs
+/// the folder as a whole, where the runtime's headers can be found.
+static std::string addModelInterface(StringRef header) {
+  return ("/* Open and close, prefill and decode (repo_rt_session_append), caches,\n"
+          " * contiguous and paged: create, fork, trim, free. */\n"
+          "#if defined(__has_include)\n"
+          "#if __has_include(\"repo/Runtime/model.h\")\n"
+          "#include \"repo/Runtime/model.h\"\n"
+          "#endif\n"
+          "#endif\n\n" +
+          header)
+      .str();
+}
+
 LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
                                                 MessageSink message) {
   DialectRegistry registry;
@@ -223,7 +237,7 @@ LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
   // The manifest comes last: a folder without one is no compiled model.
   const std::pair<StringRef, std::string> files[] = {
       {"model.so", std::move(result.output)},
-      {"model.h", std::move(result.header)},
+      {"model.h", addModelInterface(result.header)},
       {"manifest.json", writeModelManifest(*config, *arithmetic, weights)}};
   SmallVector<SmallString<128>> written;
   for (auto &[name, bytes] : files) {
