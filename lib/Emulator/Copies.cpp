@@ -62,6 +62,11 @@ std::string Machine::describeLeftovers() {
     if (!bulkStores[i].open.empty() || !bulkStores[i].groups.empty())
       return "ends with bulk stores of thread " + std::to_string(i) +
              " that it does not wait for";
+  for (size_t i = 0; i != barriers.size(); ++i)
+    if (barriers[i].count)
+      return "ends with " + std::to_string(barriers[i].count) +
+             " arrivals at barrier " + std::to_string(i) +
+             " that nobody waits for";
   for (auto &[address, barrier] : phaseBarriers)
     if (barrier.bytes)
       return "ends with an mbarrier that " + std::to_string(barrier.bytes) +
