@@ -21,7 +21,7 @@ def compile_model(model_dir, out_dir, *, target="cpu", cpu="native", dtype=None,
     cache_dtype: of keys and values, "f32" or "bf16"; default as dtype. Writes model.so, model.h and manifest.json.
     """
     if target != "cpu":
-        raise RepoError(f"compile_model: expected target=\"cpu\", got {target!r}: this build has no GPU path")
+        raise RepoError(f"compile_model: expected target=\"cpu\", got {target!r}: this build compiles no models for a GPU")
     for name, value in (("dtype", dtype), ("cache_dtype", cache_dtype)):
         if value not in (None, "f32", "bf16"):
             raise RepoError(f"compile_model: expected {name} \"f32\" or \"bf16\", got {value!r}")
