@@ -92,7 +92,7 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
   let description = [{
     Gives every `repo.attention` a strategy that has none yet. The cost model:
 
-    - `query_block`: three vectors of queries, so that 8 (of 16 registers: 4) keys by three
+    - `query_block`: three vectors of queries, so that 8 (of 16 registers: 3) keys by three
       vectors of sums, three vectors of queries and one of keys fill the registers; fewer
       vectors where there are statically fewer queries.
     - `key_block`: the largest power of two up to 256 for which keys, values and scores of
