@@ -24,6 +24,7 @@ llvm_config.add_tool_substitutions(
 if lit.util.which("ptxas", config.environment["PATH"] + os.pathsep + "/usr/local/cuda/bin"):
     config.available_features.add("ptxas")
 
+config.substitutions.append(("%scripts", os.path.join(config.test_source_root, "..", "scripts")))
 config.substitutions.append(("%golden", os.path.join(config.test_source_root, "golden")))
 
 # Runs what `repo-decompose` leaves, with upstream passes alone: the ops' meaning

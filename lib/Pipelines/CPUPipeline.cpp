@@ -17,21 +17,23 @@ using namespace mlir;
 static constexpr StringRef splitRotation = "repo-split-rotation",
                            splitKeys = "repo-split-keys",
                            tileAttention = "repo-tile-attention",
+                           tileAttentionOnTiles = "repo-tile-attention-amx",
                            tileRotation = "repo-tile-rotation",
                            expandTrigonometry = "repo-expand-trigonometry",
                            packWeights = "repo-pack-weights",
                            parallelize = "repo-parallelize",
                            lowerBlocks = "repo-lower-online-attention",
                            vectorizeTransposes = "repo-vectorize-transposes",
+                           lowerTileBlocks = "repo-lower-online-attention-amx",
                            vectorizeContractions =
                                "repo-vectorize-contractions";
 
 ArrayRef<StringRef> repo::getOptionalCPUPasses() {
   static constexpr StringRef names[] = {
-      packWeights,          splitRotation, splitKeys,
-      vectorizeTransposes,  tileAttention, tileRotation,
-      expandTrigonometry,   parallelize,   lowerBlocks,
-      vectorizeContractions};
+      packWeights,         splitRotation,      splitKeys,
+      vectorizeTransposes, tileAttention,      tileAttentionOnTiles,
+      tileRotation,        expandTrigonometry, parallelize,
+      lowerBlocks,         lowerTileBlocks,    vectorizeContractions};
   return names;
 }
 
@@ -47,6 +49,7 @@ void repo::buildCPUPackingPipeline(OpPassManager &pm,
   pm.addPass(createAddPackedEntries());
   PackWeightsOptions panels;
   panels.columns = lanes * options.target.getVectorRegisters() / 8;
+  panels.matrixUnit = options.target.hasMatrixUnit();
   pm.addPass(createPackWeights(panels));
   pm.addPass(createHoistPacking());
 }
@@ -58,6 +61,8 @@ void repo::buildCPUSchedulePipeline(OpPassManager &pm,
   SelectStrategyOptions choice;
   choice.lanes = options.target.getVectorLanes();
   choice.cacheBytes = options.target.l2Bytes;
+  choice.matrixUnit =
+      options.target.hasMatrixUnit() && wants(options, tileAttentionOnTiles);
   choice.report = options.report;
   pm.addPass(createSelectStrategy(choice));
 }
@@ -66,6 +71,8 @@ void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
   int64_t lanes = options.target.getVectorLanes();
   if (wants(options, splitKeys))
     pm.addPass(createSplitKeys());
+  if (wants(options, tileAttentionOnTiles))
+    pm.addPass(createTileAttentionAMX());
   if (wants(options, tileAttention)) {
     TileAttentionOptions tiles;
     tiles.report = options.report;
@@ -76,7 +83,11 @@ void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
   DecomposeOptions rest;
   rest.keepAttributes = true;
   rest.keepBlocks = wants(options, lowerBlocks) ? lanes : 0;
+  rest.keepTileBlocks =
+      options.target.hasMatrixUnit() && wants(options, lowerTileBlocks);
   pm.addPass(createDecompose(rest));
+  if (options.target.hasMatrixUnit())
+    pm.addPass(createVectorizePacks());
   pm.addPass(createLowerPacks());
   pm.addPass(createConvertElementwiseToLinalgPass());
   if (wants(options, expandTrigonometry))
@@ -88,6 +99,8 @@ void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
 void repo::buildCPUVectorPipeline(OpPassManager &pm,
                                   const CPUOptions &options) {
   buildBufferizePipeline(pm);
+  if (options.target.hasMatrixUnit())
+    pm.addPass(createFlattenTransfers());
   if (wants(options, lowerBlocks)) {
     LowerOnlineAttentionOptions vectors;
     vectors.lanes = options.target.getVectorLanes();
@@ -97,6 +110,17 @@ void repo::buildCPUVectorPipeline(OpPassManager &pm,
     VectorizeTransposesOptions transposes;
     transposes.lanes = options.target.getVectorLanes();
     pm.addPass(createVectorizeTransposes(transposes));
+  }
+  if (options.target.hasMatrixUnit() && wants(options, lowerTileBlocks)) {
+    LowerOnlineAttentionAMXOptions tiles;
+    tiles.avx512 = options.target.has("avx512dq");
+    tiles.avx512bf16 = options.target.has("avx512bf16");
+    pm.addPass(createLowerOnlineAttentionAMX(tiles));
+  }
+  if (options.target.hasMatrixUnit()) {
+    LowerContractionsAMXOptions tiles;
+    tiles.report = options.report;
+    pm.addPass(createLowerContractionsAMX(tiles));
   }
   if (wants(options, vectorizeContractions)) {
     VectorizeContractionsOptions rows;

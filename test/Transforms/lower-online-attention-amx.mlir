@@ -12,9 +12,9 @@
 // CHECK: %[[MEMORY:.*]] = memref.alloc() {{.*}} : memref<16384xi8>
 // CHECK: %[[SCORES:.*]] = memref.view %[[MEMORY]]{{.*}} to memref<8x2x16x16xf32>
 // CHECK: %[[WEIGHTS:.*]] = memref.view %[[MEMORY]]{{.*}} to memref<4x4x16x32xbf16>
-// The scores of the first 32 queries: two chains of 4 products into 2 tiles.
+// The scores of the first 32 queries: a chain of 4 products into 2 tiles per 16 keys.
 // CHECK: scf.for
-// CHECK-COUNT-16: amx.tile_mulf
+// CHECK-COUNT-8: amx.tile_mulf
 // CHECK-NOT: amx.tile_mulf
 // The softmax of those, woven with the scores of the next 32: the stores of a chain
 // come after the next has begun.

@@ -184,7 +184,8 @@ KeyRange AttentionTiling::keyRange(Value batch, Value position, Value count,
 
 Value AttentionTiling::biasBlock(Value batch, Value head, Value query,
                                  OpFoldResult count, int64_t rows, Value key,
-                                 OpFoldResult keyCount, int64_t mostKeys) {
+                                 OpFoldResult keyCount, int64_t mostKeys,
+                                 bool whole) {
   if (!op.getBias() && !op.getMask())
     return Value();
   Value block = filled({rows, mostKeys}, 0.0);
@@ -245,6 +246,8 @@ Value AttentionTiling::biasBlock(Value batch, Value head, Value query,
           .getResult(0);
   block = tensor::InsertSliceOp::create(b, loc, filledIn, block, {zero, zero},
                                         sizes, {one, one});
+  if (whole)
+    return block;
   return tensor::ExtractSliceOp::create(b, loc, block, {zero, zero},
                                         {b.getIndexAttr(rows), keyCount},
                                         {one, one});

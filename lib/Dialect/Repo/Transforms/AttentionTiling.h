@@ -98,10 +98,10 @@ protected:
   KeyRange keyRange(Value batch, Value position, Value count, int64_t tile);
   /// Bias and mask as one additive term for queries [query, query + count) of
   /// a head and `keyCount` keys from `key` on, [rows, most keys] with static
-  /// sizes cut to the keys there are; null without either.
+  /// sizes cut to the keys there are, unless `whole`; null without either.
   Value biasBlock(Value batch, Value head, Value query, OpFoldResult count,
                   int64_t rows, Value key, OpFoldResult keyCount,
-                  int64_t mostKeys);
+                  int64_t mostKeys, bool whole = false);
   /// acc / sum, 0 for a query without keys, in the type of the output.
   Value finishedOutput(ValueRange state);
   /// (max + log2(sum)) * ln 2, -inf for a query without keys.

@@ -75,6 +75,7 @@ public:
     queries = query.getDimSize(0);
     headSize = query.getDimSize(1);
     keys = cast<MemRefType>(op.getKey().getType()).getDimSize(0) * 16;
+    numParts = std::min<int64_t>(keys / 16, 8);
     channels = cast<MemRefType>(op.getAccumulator().getType()).getDimSize(1);
   }
 
@@ -102,7 +103,7 @@ private:
                        });
   }
 
-  CodeSteps scores(int64_t group, Value keyPair);
+  CodeSteps scores(int64_t group, Value part);
   CodeSteps weights(int64_t group, Value part);
   void rescale(int64_t group);
   void values(int64_t firstGroup, int64_t numGroups);
@@ -114,20 +115,23 @@ private:
   TileSoftmax softmax;
   PendingStores pending;
   int64_t queries, headSize, keys, channels;
+  /// Parts of the scores and of the softmax of a group that go together.
+  int64_t numParts;
 };
 } // namespace
 
-/// The scores of a group against 32 keys: two chains of products, each into the
-/// tiles of 32 queries by 16 keys.
-CodeSteps TileBlockLowering::scores(int64_t group, Value keyPair) {
+/// A part of the scores of a group: chains of products, each into the tiles of
+/// 32 queries by 16 keys.
+CodeSteps TileBlockLowering::scores(int64_t group, Value part) {
   CodeSteps steps;
-  for (int64_t half = 0; half < 2; ++half) {
+  int64_t chains = keys / 16 / numParts;
+  for (int64_t chain = 0; chain < chains; ++chain) {
     auto sums = std::make_shared<std::array<Value, 2>>();
     auto column = std::make_shared<Value>();
     auto right = std::make_shared<Value>();
     int64_t numProducts = headSize / 32;
     steps.push_back([=] {
-      *column = plus(times(keyPair, 2), half);
+      *column = plus(times(part, chains), chain);
       for (Value &sum : *sums)
         sum = tiles.zero();
     });
@@ -155,9 +159,9 @@ CodeSteps TileBlockLowering::scores(int64_t group, Value keyPair) {
   return steps;
 }
 
-/// The softmax of the rows of a group that go with one of keys / 32 parts.
+/// A part of the softmax of a group: some of its rows.
 CodeSteps TileBlockLowering::weights(int64_t group, Value part) {
-  int64_t rows = 32 / (keys / 32);
+  int64_t rows = 32 / numParts;
   CodeSteps steps;
   for (int64_t row = 0; row < rows; row += 4)
     softmax.rows(steps, group, [=] { return plus(times(part, rows), row); });
@@ -207,13 +211,13 @@ void TileBlockLowering::values(int64_t firstGroup, int64_t numGroups) {
 
 void TileBlockLowering::run() {
   b.setInsertionPoint(op);
-  int64_t groups = queries / 32, parts = keys / 32;
+  int64_t groups = queries / 32;
   // Two hold the weights of a pair while the scores of the next one come.
   softmax.allocate(std::min<int64_t>(groups, 3));
   auto emit = [&](function_ref<CodeSteps(Value)> first,
                   function_ref<CodeSteps(Value)> second) {
-    loop(parts, [&](Value part) {
-      weave(first(part), second(part), /*percent=*/85);
+    loop(numParts, [&](Value part) {
+      weave(first(part), second(part), /*percent=*/75);
       pending.flush();
     });
   };
@@ -225,6 +229,7 @@ void TileBlockLowering::run() {
          [&](Value part) {
            return last ? CodeSteps() : scores(group + 1, part);
          });
+    loop(8, [&](Value part) { softmax.addSums(group, times(part, 4)); });
     rescale(group);
     if (group % 2 == 1)
       values(group - 1, 2);

@@ -234,6 +234,13 @@ static bool packContraction(OpBuilder &b, linalg::LinalgOp op,
   return true;
 }
 
+/// Whether the matrix unit can take the contraction: both sides bf16, so that
+/// nothing is rounded that was not.
+static bool suitsMatrixUnit(const Candidate &c) {
+  return getElementTypeOrSelf(c.x).isBF16() &&
+         getElementTypeOrSelf(c.weight).isBF16() && c.numProducts % 32 == 0;
+}
+
 namespace {
 struct PackWeights : repo::impl::PackWeightsBase<PackWeights> {
   using PackWeightsBase::PackWeightsBase;
@@ -242,9 +249,12 @@ struct PackWeights : repo::impl::PackWeightsBase<PackWeights> {
     getOperation().walk([&](linalg::LinalgOp op) { ops.push_back(op); });
     OpBuilder builder(&getContext());
     for (linalg::LinalgOp op : ops)
-      if (std::optional<Candidate> candidate = match(op))
-        numPacked +=
-            packContraction(builder, op, *candidate, columns, interleave);
+      if (std::optional<Candidate> candidate = match(op)) {
+        bool tiles = matrixUnit && suitsMatrixUnit(*candidate);
+        numPacked += packContraction(builder, op, *candidate,
+                                     tiles ? 16 : int64_t(columns),
+                                     tiles ? 2 : int64_t(interleave));
+      }
   }
 };
 } // namespace

@@ -57,8 +57,11 @@ static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op,
     sizes[dim] = 1;
   if (linalg::isaContractionOpInterface(op)) {
     if (std::optional<std::pair<unsigned, unsigned>> panel = getPanelDims(op)) {
-      // A panel at a time.
+      // A panel at a time; of the narrow ones with products side by side, for
+      // which a task prepares its rows, as many as make 512 columns.
       auto [panels, lane] = *panel;
+      if (op.getNumReductionLoops() == 2)
+        sizes[panels] = 32;
       sizes[lane] = 0;
       std::optional<unsigned> rowDim;
       for (unsigned dim : parallel)

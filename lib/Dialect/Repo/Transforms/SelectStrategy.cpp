@@ -64,6 +64,37 @@ static AttentionStrategyAttr select(AttentionOp op, int64_t lanes,
       split ? keysOfChunk : 0, split ? fewQueries : 0);
 }
 
+/// Whether the matrix unit takes `op`: bf16 but for what is rotated in f32, and
+/// not so few queries that most of a tile would be zeros.
+static bool suitsMatrixUnit(AttentionOp op) {
+  Value values[] = {op.getQuery(), op.getKey(), op.getValue(), op.getOutput()};
+  for (Value value : values) {
+    if (auto rotation = value.getDefiningOp<RotateOp>())
+      value = rotation.getInput();
+    if (!getElementTypeOrSelf(value).isBF16())
+      return false;
+  }
+  int64_t queries = getSize(op.getQuery(), op.getQueryMap(), AttentionOp::N);
+  return ShapedType::isDynamic(queries) || queries > 16;
+}
+
+/// Few queries go the way they go without a matrix unit.
+static AttentionStrategyAttr
+selectForMatrixUnit(AttentionOp op, AttentionStrategyAttr vectors) {
+  int64_t queries = getSize(op.getQuery(), op.getQueryMap(), AttentionOp::N);
+  int64_t keys = getSize(op.getKey(), op.getKeyMap(), AttentionOp::M);
+  int64_t queryBlock = 128, keyBlock = 128;
+  if (!ShapedType::isDynamic(queries))
+    queryBlock = std::min<int64_t>(queryBlock, llvm::alignTo(queries, 32));
+  if (!ShapedType::isDynamic(keys))
+    keyBlock =
+        std::clamp<int64_t>(llvm::bit_ceil<uint64_t>(keys), 32, keyBlock);
+  return AttentionStrategyAttr::get(op.getContext(), queryBlock, keyBlock,
+                                    std::min(keyBlock, largestEdgeBlock),
+                                    Unit::amx, largestPack, vectors.getSplit(),
+                                    vectors.getSplitQueries());
+}
+
 namespace {
 struct SelectStrategy : repo::impl::SelectStrategyBase<SelectStrategy> {
   using SelectStrategyBase::SelectStrategyBase;
@@ -71,7 +102,10 @@ struct SelectStrategy : repo::impl::SelectStrategyBase<SelectStrategy> {
     getOperation().walk([&](AttentionOp op) {
       bool given = op.getStrategyAttr() != nullptr;
       if (!given) {
-        op.setStrategyAttr(select(op, lanes, cacheBytes));
+        AttentionStrategyAttr strategy = select(op, lanes, cacheBytes);
+        if (matrixUnit && suitsMatrixUnit(op))
+          strategy = selectForMatrixUnit(op, strategy);
+        op.setStrategyAttr(strategy);
         ++numChosen;
       }
       if (!report)
@@ -86,6 +120,8 @@ struct SelectStrategy : repo::impl::SelectStrategyBase<SelectStrategy> {
                << strategy.getSplitQueries() << " queries a head";
       if (given)
         remark << ", as the op says";
+      else if (strategy.getUnit() == Unit::amx)
+        remark << ", for tiles of the matrix unit in bf16";
       else
         remark << ", from " << int64_t(lanes) << " lanes and "
                << int64_t(cacheBytes) / 1024 << " KB of cache";

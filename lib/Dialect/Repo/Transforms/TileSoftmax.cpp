@@ -20,11 +20,12 @@ static constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// Four rows of a group, on their way.
 struct TileSoftmax::Batch {
-  Value query;      // the first of them in the block
+  Value first;      // the first of them in the group
+  Value query;      // and in the block
   Value tile, line; // the tile of 16 rows they are in, and where
   Value top;        // their maxima, each in four lanes
-  Value alpha;
-  std::array<Value, 4> tops, sums;
+  Value sum;        // of the weights of one row
+  std::array<Value, 4> tops;
 };
 
 TileSoftmax::TileSoftmax(OpBuilder &builder, OnlineAttentionOp op,
@@ -49,6 +50,8 @@ void TileSoftmax::allocate(int64_t numPanels) {
   int64_t queries = cast<MemRefType>(op.getQuery().getType()).getDimSize(0);
   alphas = memref::AllocOp::create(b, loc, MemRefType::get({queries}, f32),
                                    alignment);
+  rowSums = memref::AllocOp::create(b, loc, MemRefType::get({32, 16}, f32),
+                                    alignment);
   Value start = index(0);
   for (int64_t panel = 0; panel < numPanels; ++panel) {
     Value memory = memref::AllocOp::create(
@@ -259,12 +262,9 @@ void TileSoftmax::findMaximum(Batch &batch, int64_t group) {
                                        v.number(-infinity));
     top = arith::SelectOp::create(b, loc, none, v.number(0.0), top);
   }
-  batch.alpha = exp2(v.sub(old, top));
-  storeSpread(batch.alpha, alphas, batch.query);
-  for (int64_t row = 0; row < 4; ++row) {
+  storeSpread(exp2(v.sub(old, top)), alphas, batch.query);
+  for (int64_t row = 0; row < 4; ++row)
     batch.tops[row] = shuffle(top, top, SmallVector<int64_t>(16, 4 * row));
-    batch.sums[row] = v.number(0.0);
-  }
 }
 
 void TileSoftmax::exponentials(Batch &batch, int64_t group, int64_t row,
@@ -273,17 +273,39 @@ void TileSoftmax::exponentials(Batch &batch, int64_t group, int64_t row,
   for (int64_t half = 0; half < 2; ++half) {
     Value s = load(getScores(group), scoreAt(2 * part + half, batch, row));
     weight.push_back(exp2(v.sub(s, batch.tops[row])));
-    batch.sums[row] = v.add(batch.sums[row], weight.back());
   }
+  Value both = v.add(weight[0], weight[1]);
+  batch.sum = part ? v.add(batch.sum, both) : both;
+  if (part + 1 == keys / 32)
+    store(batch.sum, rowSums, {plus(batch.first, row), index(0)});
   store(toShort(weight[0], weight[1]), getWeights(group),
         {index(part), batch.tile, plus(batch.line, row), index(0)});
 }
 
-void TileSoftmax::addSums(Batch &batch) {
-  Value total =
-      reduce(batch.sums, [&](Value x, Value y) { return v.add(x, y); });
-  Value old = loadSpread(op.getSum(), batch.query);
-  storeSpread(v.fma(old, batch.alpha, total), op.getSum(), batch.query);
+void TileSoftmax::addSums(int64_t group, Value row) {
+  Vectors sums;
+  for (int64_t i = 0; i < 4; ++i)
+    sums.push_back(load(rowSums, {plus(row, i), index(0)}));
+  Value total = reduce(sums, [&](Value x, Value y) { return v.add(x, y); });
+  Value query = plus(row, 32 * group);
+  Value old = loadSpread(op.getSum(), query);
+  storeSpread(v.fma(old, loadSpread(alphas, query), total), op.getSum(), query);
+}
+
+/// The same number, of which the optimiser knows nothing: it would keep all
+/// scores of four rows in registers between the maximum and the exponentials,
+/// and spill them, rather than read them again.
+Value TileSoftmax::hide(Value value) {
+  Type i64 = b.getI64Type();
+  Value word = arith::IndexCastOp::create(b, loc, i64, value);
+  auto hidden = LLVM::InlineAsmOp::create(
+      b, loc, i64, word, /*asm_string=*/"", /*constraints=*/"=r,0",
+      /*has_side_effects=*/false, /*is_align_stack=*/false,
+      LLVM::TailCallKind::None,
+      LLVM::AsmDialectAttr::get(b.getContext(), LLVM::AsmDialect::AD_ATT),
+      /*operand_attrs=*/ArrayAttr());
+  return arith::IndexCastOp::create(b, loc, b.getIndexType(),
+                                    hidden.getResult(0));
 }
 
 void TileSoftmax::rows(CodeSteps &steps, int64_t group,
@@ -291,15 +313,16 @@ void TileSoftmax::rows(CodeSteps &steps, int64_t group,
   auto batch = std::make_shared<Batch>();
   steps.push_back([=] {
     Value first = row();
+    batch->first = first;
     batch->query = plus(first, 32 * group);
     batch->tile = arith::DivUIOp::create(b, loc, first, index(16));
     batch->line = arith::RemUIOp::create(b, loc, first, index(16));
     findMaximum(*batch, group);
+    batch->line = hide(batch->line);
   });
   for (int64_t row = 0; row < 4; ++row)
     for (int64_t part = 0; part < keys / 32; ++part)
       steps.push_back([=] { exponentials(*batch, group, row, part); });
-  steps.push_back([=] { addSums(*batch); });
 }
 
 //===----------------------------------------------------------------------===//

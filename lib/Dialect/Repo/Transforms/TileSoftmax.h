@@ -42,9 +42,14 @@ public:
   Value getWeights(int64_t group) { return weights[group % scores.size()]; }
 
   /// Adds the softmax of four rows of a group to `steps`; `row` gives the
-  /// first. The maximum and the sum of these queries are brought up to date,
-  /// and what their accumulators are to be scaled by is kept.
+  /// first. The maximum of these queries is brought up to date; what their
+  /// accumulators are to be scaled by, and the sums of a row as a vector, are
+  /// kept.
   void rows(CodeSteps &steps, int64_t group, std::function<Value()> row);
+  /// Adds what was kept to the sums of four queries of the group `rows` was last
+  /// called for. In a loop of its own: together with the rows, the additions
+  /// would be scheduled after all of them, and the weights spilled until then.
+  void addSums(int64_t group, Value row);
   /// Whether an accumulator of the group has to be scaled.
   Value hasGrown(int64_t group);
   /// Scales the accumulator of row `row` of the group.
@@ -77,9 +82,9 @@ private:
   Value changed(Value score, int64_t keyTile, Value query);
   Value mask(Value score, int64_t keyTile, Value query);
 
+  Value hide(Value value);
   void findMaximum(Batch &batch, int64_t group);
   void exponentials(Batch &batch, int64_t group, int64_t row, int64_t part);
-  void addSums(Batch &batch);
   Value exp2(Value x);
   Value toShort(Value low, Value high);
   Value callIntrinsic(StringRef name, Type type, ValueRange operands);
@@ -91,7 +96,8 @@ private:
   VectorMath v;
   int64_t keys;
   SmallVector<Value> scores, weights;
-  Value alphas; // of all queries
+  Value alphas;  // of all queries
+  Value rowSums; // of the group at hand, a vector a row
 };
 
 } // namespace repo

@@ -103,6 +103,11 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
     - `pack_bytes`: 8 MB, so that packed keys and values stay in the caches and the memory is
       bounded, while a parallel loop has many tasks for short sequences.
 
+    With a matrix unit, attention of bf16 queries, keys, values and output, of more than 16
+    queries, goes there (`unit = amx`): blocks of 128 queries, so that a key and a value
+    come from the last cache once for 8 products of tiles; of 128 keys, so that the scores
+    of two groups of 32 queries and the queries stay in the first cache; 64 at an edge.
+
     Before:
 
     ```mlir
@@ -120,6 +125,8 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
     Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">,
     Option<"cacheBytes", "cache-bytes", "int64_t", "1048576",
            "size of the second-level cache of a core">,
+    Option<"matrixUnit", "matrix-unit", "bool", "false",
+           "the target has a matrix unit, which takes attention in bf16">,
     Option<"report", "report", "bool", "false", "say the choices in remarks">];
   let statistics = [Statistic<"numChosen", "num-chosen", "Number of strategies chosen">];
 }
@@ -243,6 +250,128 @@ def VectorizeTransposes : Pass<"repo-vectorize-transposes", "::mlir::ModuleOp"> 
   let options = [Option<"lanes", "lanes", "int64_t", "16", "lanes of a vector register">];
   let statistics = [Statistic<"numVectorized", "num-vectorized", "Number of transposes vectorised">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
+def TileAttentionAMX : Pass<"repo-tile-attention-amx", "::mlir::ModuleOp"> {
+  let summary = "attention whose strategy says amx to blocks in the form the matrix unit takes";
+  let description = [{
+    The loops of `repo-tile-attention` around blocks of static size whose operands have the form of
+    the matrix unit: keys and values of as many heads as fit into `pack_bytes` are packed
+    to panels of bf16 by `linalg.pack`, 32 rows a task, rotated in f32 on the way; a block of queries is rotated, scaled and
+    rounded. Blocks start at multiples of 32 keys; panels end with zeros, so that a block may reach
+    past the keys, whose `limit` hides what is not there. Any head size goes: rows are padded with zeros.
+
+    Before:
+
+    ```mlir
+    %o = repo.attention %q, %k, %v into %init {causal, strategy = #repo.attention_strategy<..., unit = amx>} : ...
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %packed:2 = scf.forall (%h, %t) in (%heads, %tiles) shared_outs(...) {
+      %rows = linalg.generic ... arith.truncf ... -> tensor<32x128xbf16>
+      %panel = linalg.pack %rows inner_dims_pos = [0, 1] inner_tiles = [16, 2] into %e : tensor<32x128xbf16> -> tensor<2x64x16x2xbf16>
+      ...
+    }
+    %o = scf.forall (%h, %t) in (16, %blocks) shared_outs(%out = %init) -> ... {
+      %r:3 = scf.for %j = %lo to %full step %c128 iter_args(%acc, %max, %sum) {
+        repo.online_attention %rows, %kj, %vj into %acc, %max, %sum {layouts = [...]}
+          : (tensor<128x128xbf16>, tensor<8x64x16x2xbf16>, tensor<8x64x16x2xbf16>, ...)
+      }
+      ...
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numTiled", "num-tiled", "Number of attention ops tiled">];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def VectorizePacks : Pass<"repo-vectorize-packs", "::mlir::ModuleOp"> {
+  let summary = "linalg.pack to panels of 16 columns by 2 products as vectors";
+  let description = [{
+    A `linalg.pack` of a static matrix of 16-bit elements with inner tiles [16, 2] becomes
+    vectors: where the columns are the rows of the matrix, squares of 16 by 16 pairs are
+    transposed; where they are its columns, two rows are interleaved.
+
+    Before:
+
+    ```mlir
+    %p = linalg.pack %m inner_dims_pos = [0, 1] inner_tiles = [16, 2] into %e : tensor<32x128xbf16> -> tensor<2x64x16x2xbf16>
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %p = scf.for %c = ... iter_args(%e0 = %e) -> ... { scf.for %i = ... iter_args(%e1 = %e0) -> ... {
+    %r = vector.transfer_read %m[%c, %i], %zero : tensor<32x128xbf16>, vector<32xbf16>
+    %w = vector.bitcast %r : vector<32xbf16> to vector<16xi32>
+    ...
+    %s = vector.shuffle %w, %w8 [0, 16, 1, 17, ...] : vector<16xi32>, vector<16xi32>
+    ...
+    %e2 = vector.transfer_write %pair, %e1[%panel, %j, %c0, %c0] : vector<1x1x16x2xbf16>, tensor<2x64x16x2xbf16>
+    ```
+  }];
+  let statistics = [Statistic<"numVectorized", "num-vectorized", "Number of packs vectorised">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
+def FlattenTransfers : Pass<"repo-flatten-transfers", "::mlir::ModuleOp"> {
+  let summary = "vectors that lie in one piece in memory are read and written as one";
+  let description = [{
+    Transfers of vectors of several dimensions from or to a contiguous part of a buffer
+    become transfers of one dimension (upstream's patterns as a pass): unrolled, they would be a
+    transfer per row.
+
+    Before:
+
+    ```mlir
+    vector.transfer_write %p, %m[%c0, %i, %c0, %c0] : vector<1x1x16x2xbf16>, memref<2x64x16x2xbf16>
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %flat = memref.collapse_shape %m [[0, 1, 2, 3]] : memref<2x64x16x2xbf16> into memref<4096xbf16>
+    vector.transfer_write %q, %flat[%j] : vector<32xbf16>, memref<4096xbf16>
+    ```
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
+def LowerContractionsAMX : Pass<"repo-lower-contractions-amx", "::mlir::ModuleOp"> {
+  let summary = "contractions of bf16 weights in panels of pairs to the matrix unit";
+  let description = [{
+    Lowers `out[.., n, p, l] += sum_ir x[.., n, i, r] * w[p, i, l, r]` on buffers, w of bf16 in
+    panels of 16 columns by 2 products, i a multiple of 16, to tiles of AMX: 256 rows by
+    at most 512 products of x are rounded to bf16 tiles, two panels of weights meet all of
+    them, in four tiles of sums with one load per product. Any number of rows goes; rows past the
+    end are zeros.
+
+    Before:
+
+    ```mlir
+    linalg.contract indexing_maps = [(n, p, i, l, r) -> (n, i, r), (n, p, i, l, r) -> (p, i, l, r), (n, p, i, l, r) -> (n, p, l)]
+      ins(%x, %w : memref<?x1024x2xf32>, memref<128x1024x16x2xbf16>) outs(%y : memref<?x128x16xf32>)
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %a0 = amx.tile_load %rows[%m, %c0, %c0, %c0] : memref<16x16x16x32xbf16> into !amx.tile<16x32xbf16>
+    %w0 = amx.tile_load %w[%p, %i, %c0, %c0], %c32 : ... into !amx.tile<16x32xbf16>
+    %s0 = amx.tile_mulf %a0, %w0, %z0 : ...
+    ```
+  }];
+  let options = [Option<"report", "report", "bool", "false", "Say what was lowered">];
+  let statistics = [Statistic<"numLowered", "num-lowered", "Number of contractions lowered">];
+  let dependentDialects = ["::mlir::amx::AMXDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect"];
 }
 
@@ -405,7 +534,10 @@ def PackWeights : Pass<"repo-pack-weights", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"columns", "columns", "int64_t", "64", "columns of a panel">,
-    Option<"interleave", "interleave", "int64_t", "1", "products that lie side by side">];
+    Option<"interleave", "interleave", "int64_t", "1", "products that lie side by side">,
+    Option<"matrixUnit", "matrix-unit", "bool", "false",
+           "the target has a matrix unit: weights of bf16 that meet bf16 in multiples of 32 "
+           "products lie in panels of 16 columns, 2 products side by side">];
   let statistics = [Statistic<"numPacked", "num-packed", "Number of contractions that read packed weights">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
                            "::mlir::tensor::TensorDialect"];
