@@ -55,9 +55,9 @@ def emulated(monkeypatch, emulated_entry):
 
 
 # Configurations 40 apart differ in sizes and values, not in what is compiled.
-@pytest.mark.parametrize("static", [1, 3, 7, 11])
+@pytest.mark.parametrize("static", [1, 7, 11])
 def test_attention(emulated, static):
-    for draw in range(25):
+    for draw in range(33):
         test_random.run(static + test_random.STATIC * draw, "bfloat16")
 
 
