@@ -1,6 +1,7 @@
 # How the lit tests run: formats, tools, substitutions.
 
 import os
+import sys
 
 import lit.formats
 import lit.util
@@ -25,6 +26,8 @@ if lit.util.which("ptxas", config.environment["PATH"] + os.pathsep + "/usr/local
     config.available_features.add("ptxas")
 
 config.substitutions.append(("%scripts", os.path.join(config.test_source_root, "..", "scripts")))
+config.substitutions.append(("%python", '"%s"' % sys.executable))
+config.substitutions.append(("%docs", os.path.join(config.repo_obj_root, "docs")))
 config.substitutions.append(("%golden", os.path.join(config.test_source_root, "golden")))
 
 # Runs what `repo-decompose` leaves, with upstream passes alone: the ops' meaning

@@ -66,6 +66,12 @@ def EmitCInterface : Pass<"repo-emit-c-interface", "::mlir::ModuleOp"> {
     their size in bytes; the manifest lists their parts: which entry makes each
     (`NAME_pack_partK`), of which constants, where it lies.
 
+    Before:
+
+    ```mlir
+    func.func @f(%ctx: !llvm.ptr, %x: memref<?x4xf32, ...>, %out: memref<?x4xf32, ...>)
+    ```
+
     After (shortened):
 
     ```mlir
@@ -91,6 +97,19 @@ def Bufferize : Pass<"repo-bufferize", "::mlir::ModuleOp"> {
     become `linalg.copy`, which is vectorised and needs no library function, where
     `memref.copy` of strided buffers calls one. Buffers are not freed: see
     `repo-plan-workspace`.
+
+    Before:
+
+    ```mlir
+    %y = linalg.generic ... ins(%x : tensor<?xf32>) outs(%e : tensor<?xf32>) { ... }
+    bufferization.materialize_in_destination %y in restrict writable %out : ...
+    ```
+
+    After:
+
+    ```mlir
+    linalg.generic ... ins(%x : memref<?xf32, ...>) outs(%out : memref<?xf32, ...>) { ... }
+    ```
   }];
   let dependentDialects = ["::mlir::bufferization::BufferizationDialect",
     "::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect"];
@@ -166,6 +185,27 @@ def PlanWorkspace : Pass<"repo-plan-workspace", "::mlir::ModuleOp"> {
     at most `max-stack-bytes`). Elsewhere: by memory of the workspace of the context,
     which is given back when the function, or the iteration of the loop that allocated
     it, ends. A workspace that cannot be had ends the entry with an error.
+
+    Before:
+
+    ```mlir
+    scf.for %i = %c0 to %n step %c1 {
+      %x = memref.alloc(%n) : memref<?xf32>
+      ...
+    }
+    ```
+
+    After (shortened):
+
+    ```mlir
+    scf.for %i = %c0 to %n step %c1 {
+      %mark = llvm.call %mark_function(%ctx) ...
+      %memory = llvm.call %take(%ctx, %bytes) ...
+      %x = memref.view ... : memref<?xf32>
+      ...
+      llvm.call %release(%ctx, %mark) ...
+    }
+    ```
   }];
   let options = [Option<"maxStackBytes", "max-stack-bytes", "int64_t", "1048576",
                         "the largest buffer a task may have on its stack">];
