@@ -291,6 +291,7 @@ struct EmitCInterface : repo::impl::EmitCInterfaceBase<EmitCInterface> {
       FailureOr<EntrySignature> signature = analyzeSignature(function);
       if (failed(signature))
         return signalPassFailure();
+      checkOutputSizes(function, *signature);
       manifestEntries.push_back(signature->toJSON());
       signatures.push_back(std::move(*signature));
     }

@@ -62,6 +62,8 @@ struct repo_rt_context {
   /// why.
   std::jmp_buf *exit = nullptr;
   int32_t failure = 0;
+  /// The entry that runs.
+  const repo_rt_signature *entry = nullptr;
   repo_rt::CudaState cuda;
   /// The library that was last found to fit this host.
   const repo_rt_library_info *checked = nullptr;

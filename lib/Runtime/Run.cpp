@@ -268,6 +268,7 @@ static int32_t run(repo_rt_context *context, const repo_rt_signature *signature,
   context->failure = REPO_RT_OK;
   if (!setjmp(exit)) {
     context->exit = &exit;
+    context->entry = signature;
     call(context, context->slots.data());
   }
   context->exit = nullptr;
@@ -294,6 +295,16 @@ static void *allocate(repo_rt_context *context, uint64_t bytes) {
                "out of memory: cannot allocate %llu bytes of workspace",
                static_cast<unsigned long long>(bytes));
   abandon(context, REPO_RT_OUT_OF_MEMORY);
+}
+
+static void wrongSize(repo_rt_context *context, int32_t argument,
+                      int32_t dimension, int64_t expected, int64_t found) {
+  repo_rt_fail(context, REPO_RT_BAD_ARGUMENT,
+               "%s: `%s`: expected dimension %d to be %lld, got %lld",
+               context->entry->name, context->entry->arguments[argument].name,
+               dimension, static_cast<long long>(expected),
+               static_cast<long long>(found));
+  abandon(context, REPO_RT_BAD_ARGUMENT);
 }
 
 static uint64_t mark(repo_rt_context *context) {
@@ -328,4 +339,5 @@ const repo_rt_api repo_rt::api = {REPO_RT_ABI_VERSION,
                                   mark,
                                   release,
                                   launch,
-                                  encodeMap};
+                                  encodeMap,
+                                  wrongSize};

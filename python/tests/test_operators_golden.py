@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 
 import reference
 import repo_mlir as repo
-from conftest import GOLDEN
+from conftest import GOLDEN, ROOT
 
 
 def metadata(name):
@@ -59,3 +59,19 @@ def test_rotate(layout, dim):
     wanted = reference.rotate(x, z, 10000.0, dim, layout)
     # An f32 angle of 300 is off by 1.5e-5 before any sine.
     assert np.abs(y - wanted).max() <= 5e-5
+
+
+def test_layer():
+    """The attention block of a layer, as IR with repo ops between linalg, in f32 and as the definition in f64."""
+    x = load_file(GOLDEN / "layer-repo.safetensors")
+    text = (ROOT / "test/Integration/CPU/layer-repo.mlir").read_text()
+    names = ["h", *(f"{name}.weight" for name in ("q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm", "gate_map",
+                                                  "content_map", "final_map"))]
+    inputs = [x[name] for name in names]
+    exact = repo.compile(text.replace("f32", "f64"), pipeline="reference")["layer"](*(a.astype(np.float64) for a in inputs))
+    plain = repo.compile(text, pipeline="reference")["layer"](*inputs)
+    found = repo.compile(text)["layer"](*inputs)
+    for name, value, wanted, other in zip(("out", "z"), found, exact, plain):
+        largest = np.abs(wanted).max()
+        assert np.abs(wanted - x[name]).max() <= 1e-6 * largest  # stored as f32
+        assert np.abs(value - wanted).max() <= max(2e-6 * largest, 3 * np.abs(other - wanted).max())

@@ -60,7 +60,8 @@ def EmitCInterface : Pass<"repo-emit-c-interface", "::mlir::ModuleOp"> {
     the body with buffers made of them.
 
     Two dynamic sizes get the same symbol if the ops of the function need them to be
-    equal (their indexing maps say so); the runtime refuses tensors in which they differ.
+    equal (their indexing maps say so); the runtime refuses tensors in which they differ. The size
+    of an output that no input has is compared when it is computed, before the output is written.
 
     Beside a function `NAME_pack` that writes packed weights, `int64_t NAME_pack_size(void)` tells
     their size in bytes; the manifest lists their parts: which entry makes each
@@ -87,7 +88,8 @@ def EmitCInterface : Pass<"repo-emit-c-interface", "::mlir::ModuleOp"> {
     Option<"compiler", "compiler", "std::string", "\"repo 0.1.0\"",
            "the compiler that the manifest names">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
-    "::mlir::func::FuncDialect"];
+    "::mlir::bufferization::BufferizationDialect", "::mlir::func::FuncDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
 }
 
 def Bufferize : Pass<"repo-bufferize", "::mlir::ModuleOp"> {

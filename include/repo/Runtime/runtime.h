@@ -73,7 +73,7 @@ typedef struct {
 extern "C" {
 #endif
 
-#define REPO_RT_ABI_VERSION 1
+#define REPO_RT_ABI_VERSION 2
 #define REPO_RT_LIBRARY_MAGIC INT64_C(0x3142494c4f504552) /* "REPOLIB1" */
 
 #if defined(__GNUC__)
@@ -292,6 +292,10 @@ struct repo_rt_api {
   /** Encodes a tensor map to 128 bytes, aligned to 64. Fails as `launch`. */
   void (*encode_map)(repo_rt_context *context, const struct repo_rt_map *map,
                      void *encoded);
+  /** Ends the entry with an error: the computed size of an output is not that of its tensor.
+   * `run` returns and this does not. Not to be called from a task. */
+  void (*wrong_size)(repo_rt_context *context, int32_t argument, int32_t dimension, int64_t expected,
+                     int64_t found);
 };
 
 #ifdef __cplusplus
