@@ -37,6 +37,7 @@ void repo::buildBufferizePipeline(OpPassManager &pm) {
   pm.addPass(createCSEPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(bufferization::createDropEquivalentBufferResultsPass());
+  pm.addPass(createInlineResults());
   pm.addPass(bufferization::createBufferResultsToOutParamsPass());
 }
 

@@ -143,6 +143,35 @@ def MergeFunctions : Pass<"repo-merge-functions", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numMerged", "num-merged", "Number of functions replaced by an equal one">];
 }
 
+def InlineResults : Pass<"repo-inline-results", "::mlir::ModuleOp"> {
+  let summary = "inline functions that return buffers of unknown size";
+  let description = [{
+    A function that returns a buffer whose size its caller does not know cannot be given that
+    buffer: its body takes the place of the call. Functions whose results are written to
+    arguments, or have static sizes, stay.
+
+    Before:
+
+    ```mlir
+    func.func private @double(%x: memref<?xf32>) -> memref<?xf32> { ... %y = memref.alloc(%n) ... }
+    func.func @f(%x: memref<?xf32>, %out: memref<?xf32>) {
+      %y = call @double(%x) : (memref<?xf32>) -> memref<?xf32>
+      ...
+    }
+    ```
+
+    After:
+
+    ```mlir
+    func.func @f(%x: memref<?xf32>, %out: memref<?xf32>) {
+      %y = memref.alloc(%n) : memref<?xf32>
+      ...
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numInlined", "num-inlined", "Number of functions inlined">];
+}
+
 def OutlineParallel : Pass<"repo-outline-parallel", "::mlir::ModuleOp"> {
   let summary = "turn parallel loops into tasks of the runtime's thread pool";
   let description = [{
