@@ -4,7 +4,7 @@ BUILD := build
 PYTHON := .venv/bin/python
 export PATH := /usr/lib/llvm-22/bin:$(PATH)
 
-.PHONY: help run test check-cuda test-frameworks build packages python lit pytest docs bench format lint clean
+.PHONY: help run test check-cuda test-frameworks build packages python lit unit pytest docs bench format lint tidy clean
 
 help:
 	@echo "make run              compile a RePo model ahead of time, run it, compare it with the reference, draw its positions"
@@ -14,6 +14,7 @@ help:
 	@echo "make docs             pages of ops and passes in build/docs"
 	@echo "make bench            benchmarks against peers and the limits of the machine"
 	@echo "make format, lint     format the sources; check them"
+	@echo "make tidy             clang-tidy over the C++ sources (minutes)"
 
 packages:
 	@scripts/setup.sh packages
@@ -59,6 +60,9 @@ format:
 
 lint:
 	@scripts/lint.sh
+
+tidy: build
+	@git ls-files 'lib/*.cpp' 'tools/*.cpp' | xargs -P $$(nproc) -n 4 clang-tidy-22 -p $(BUILD) --quiet
 
 clean:
 	rm -rf $(BUILD)

@@ -7,10 +7,10 @@ complain() { echo "lint: $1"; sed 's/^/  /' <<< "$2"; status=1; }
 
 format=$(command -v clang-format-22 || true)
 if [ -n "$format" ]; then
-  bad=$(git ls-files '*.cpp' '*.h' '*.c' | xargs "$format" --dry-run 2>&1 | grep -o '^[^:]*' | sort -u)
+  bad=$(git ls-files '*.cpp' '*.h' '*.c' | xargs "$format" --dry-run 2>&1 | sed -n 's/^\([^ :]*\):[0-9]*:[0-9]*: warning.*/\1/p' | sort -u)
   [ -z "$bad" ] || complain "not formatted (make format)" "$bad"
 fi
-bad=$(git ls-files '*.cpp' '*.h' '*.c' '*.td' | xargs grep -L 'SPDX-License-Identifier' --)
+bad=$(git ls-files '*.cpp' '*.h' '*.c' '*.td' ':!cmake/pch.*' | xargs grep -L 'SPDX-License-Identifier' --)
 [ -z "$bad" ] || complain "no licence header" "$bad"
 bad=$(git grep -nE '// *(CHEKC|CHCEK|CHECK_NEXT|CHECK_SAME|CHECK-NXT|CHECKNEXT|CHECK -)' -- test)
 [ -z "$bad" ] || complain "misspelt CHECK" "$bad"

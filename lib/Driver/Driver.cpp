@@ -7,11 +7,13 @@
 //===----------------------------------------------------------------------===//
 
 #include "repo/Driver/Driver.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
 #include "mlir/Parser/Parser.h"
 #include "repo/InitAll.h"
 #include "repo/Model/Importer.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -29,8 +31,9 @@ void mlir::repo::registerEverything(DialectRegistry &registry) {
 }
 
 MessageCollector::MessageCollector(MLIRContext &context, MessageSink sink)
-    : sink(std::move(sink)),
-      handler(&context, [this](Diagnostic &diagnostic) { return report(diagnostic); }) {}
+    : sink(std::move(sink)), handler(&context, [this](Diagnostic &diagnostic) {
+        return report(diagnostic);
+      }) {}
 
 LogicalResult MessageCollector::fail(const Twine &message) {
   if (!failed)
@@ -97,13 +100,64 @@ static LogicalResult writeFile(StringRef path, StringRef bytes,
   return fail(error);
 }
 
+/// The words that callers other than repo-compile, which checks its flags, may
+/// get wrong.
+static LogicalResult checkWords(const DriverRequest &request,
+                                MessageCollector &messages) {
+  auto check = [&](StringRef what, StringRef given, ArrayRef<StringRef> known) {
+    if (llvm::is_contained(known, given))
+      return success();
+    return messages.fail("expected " + what + " to be " +
+                         llvm::join(known.drop_back(), ", ") + " or " +
+                         known.back() + ", got `" + given + "`");
+  };
+  return success(
+      succeeded(check("emit", request.emit,
+                      {"mlir", "llvm", "asm", "obj", "so", "ptx", "cubin"})) &&
+      succeeded(check("stop-after", request.options.stopAfter,
+                      {"graph", "schedule", "tile", "vector", "llvm"})) &&
+      succeeded(
+          check("pipeline", request.options.pipeline, {"cpu", "reference"})));
+}
+
+/// MLIR's parser recurses: what is nested thousands of levels deep would
+/// overflow the stack.
+static LogicalResult checkNesting(StringRef text, StringRef name,
+                                  MessageCollector &messages) {
+  constexpr int64_t most = 500;
+  int64_t depth = 0, line = 1;
+  for (size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (c == '/' && text.substr(i).starts_with("//")) {
+      i = std::min(text.find('\n', i), text.size()) - 1;
+    } else if (c == '"') {
+      for (++i; i < text.size() && text[i] != '"' && text[i] != '\n'; ++i)
+        i += text[i] == '\\';
+    } else if (c == '\n') {
+      ++line;
+    } else if (StringRef("{([<").contains(c)) {
+      if (++depth > most)
+        return messages.fail(name + ":" + Twine(line) + ": expected at most " +
+                             Twine(most) + " levels of brackets, got more");
+    } else if (StringRef("})]>").contains(c) && text[i - (i > 0)] != '-') {
+      depth = std::max<int64_t>(depth - 1, 0);
+    }
+  }
+  return success();
+}
+
 /// Compiles IR text; `name` is where it comes from.
 static LogicalResult compileText(MLIRContext &context,
                                  std::unique_ptr<llvm::MemoryBuffer> text,
                                  const DriverRequest &request,
-                                 MessageCollector &messages, CompileResult &result) {
+                                 MessageCollector &messages,
+                                 CompileResult &result) {
   CompileOptions options = request.options;
   std::string error;
+  if (failed(checkWords(request, messages)) ||
+      failed(checkNesting(text->getBuffer(), text->getBufferIdentifier(),
+                          messages)))
+    return failure();
   FailureOr<TargetDescription> target =
       describeTarget(request.cpu, request.features, error);
   if (failed(target))
@@ -126,6 +180,14 @@ static LogicalResult compileText(MLIRContext &context,
   OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(sources, &context);
   if (!module)
     return messages.fail("`" + name + "` is not valid IR");
+  bool library =
+      options.emit == EmitKind::library || options.emit == EmitKind::object;
+  if (library &&
+      llvm::none_of(module->getOps<func::FuncOp>(), [](func::FuncOp function) {
+        return function.isPublic() && !function.isExternal();
+      }))
+    return messages.fail(
+        "`" + name + "`: expected a public func.func to compile, found none");
   if (!options.saveTemps.empty())
     if (std::error_code code =
             llvm::sys::fs::create_directories(options.saveTemps))

@@ -13,6 +13,7 @@
 #include "KernelImages.h"
 #include "Link.h"
 #include "NVPTX.h"
+#include "Report.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -127,6 +128,11 @@ static LogicalResult runStages(ModuleOp module, const CompileOptions &options,
     if (failed(pm.run(module)) ||
         failed(saveStage(module, options.saveTemps, number + 1, stage)))
       return failure();
+    if (options.report &&
+        stage == (options.pipeline == "reference" || !options.chip.empty()
+                      ? "graph"
+                      : "schedule"))
+      reportOps(module, options);
     if (stage == last)
       return success();
   }
@@ -229,6 +235,9 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
         failed(pm.run(module)))
       return failure();
   }
+  std::optional<SpillReport> spills;
+  if (options.report)
+    spills.emplace(context);
   std::unique_ptr<llvm::Module> code =
       translateModuleToLLVMIR(module, context, "repo");
   if (!code)
@@ -260,6 +269,8 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
   if (failed(emitMachineCode(module, *code, *machine,
                              llvm::CodeGenFileType::ObjectFile, object)))
     return failure();
+  if (spills)
+    spills->emit(module);
   if (options.emit == EmitKind::object) {
     result.output = std::move(object);
     return success();

@@ -1,12 +1,13 @@
 """Bad input to repo-compile and repo-run: one line, the right exit status, no file left behind."""
 
 import json
+import resource
 import shutil
 import struct
 
 import pytest
 
-from conftest import GOLDEN
+from conftest import GOLDEN, ROOT
 
 MODEL = GOLDEN / "tiny-continuous"
 KERNEL = "func.func @f(%x: tensor<?x4xf32>) -> tensor<?x4xf32> { return %x : tensor<?x4xf32> }"
@@ -58,6 +59,13 @@ def edit_header(folder, edit):
     (["x.mlir", "-o", "y", "--emulate"], "expected --target=cuda with --chip, --emulate, --emit=ptx or --emit=cubin"),
     (["x.mlir", "-o", "y", "--target=tpu"], "expected --target to be cpu or cuda, got `tpu`"),
     (["x.mlir", "-o"], "expected a value of --o"),
+    (["x.mlir", "-o", "--report"], "expected a value of --o"),
+    (["x.mlir", "y.mlir", "-o", "z"], "expected one input file or --model, got 2 files"),
+    (["x.mlir", "-o", "y", "--stop-after=lunch"], "expected --stop-after to be graph, schedule, tile, vector or llvm, got `lunch`"),
+    (["x.mlir", "-o", "y", "--sanitize=memory"], "expected --sanitize to be address, thread"),
+    (["x.mlir", "-o", "y", "--report=much"], "expected no value of --report, got `much`"),
+    (["x.mlir", "-o", "y", "--dtype=f16"], "expected --dtype to be f32 or bf16, got `f16`"),
+    (["x.mlir", "-o", "y", "--pipeline=fast"], "expected --pipeline to be cpu or reference, got `fast`"),
 ])
 def test_compile_usage(run, arguments, part):
     fails(run("repo-compile", *arguments), 2, part)
@@ -70,6 +78,8 @@ def test_compile_usage(run, arguments, part):
     (["a.so", "--entry=f", "--inputs=x", "--rtol=close"], "expected --rtol to be a number"),
     (["--model=m", "--tokens=1"], "expected --weights"),
     (["--model=m", "--weights=w", "--tokens=1,two"], "expected --tokens to be numbers"),
+    (["--frobnicate"], "unknown flag `--frobnicate`"),
+    (["a.so", "--entry=f", "--inputs=x", "--time=often"], "expected --time to be an integer"),
 ])
 def test_run_usage(run, arguments, part):
     fails(run("repo-run", *arguments), 2, part)
@@ -93,13 +103,57 @@ def test_malformed_ir(run, tmp_path, text, part):
     path = tmp_path / "bad.mlir"
     path.write_text(text)
     fails(run("repo-compile", path, "-o", tmp_path / "x.so"), 1, part)
-    assert not (tmp_path / "x.so").exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["bad.mlir"]
 
 
 def test_unwritable_output(run, kernel, tmp_path):
     fails(run("repo-compile", kernel, "-o", tmp_path / "no" / "x.so"), 1, "cannot write")
     fails(run("repo-compile", kernel, "-o", "/dev/full", "--emit=asm"), 1,
           "cannot write `/dev/full`: No space left on device")
+
+
+@pytest.mark.parametrize("limit", [0, 1000, 9000])
+def test_file_size_limit(run, kernel, tmp_path, limit):
+    """A disk that is full part of the way: nothing is left, not even the header."""
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    fails(run("repo-compile", ROOT / "test/Integration/CPU/attention-mha.mlir", "-o", tmp_path / "x.so",
+              preexec_fn=limited), 1, "File too large")
+    fails(run("repo-compile", f"--model={MODEL}", "-o", tmp_path / "m", "--pipeline=reference", preexec_fn=limited), 1,
+          "File too large")
+    fails(run("repo-compile", kernel, "-o", tmp_path / "x.so", f"--save-temps={tmp_path / 'temps'}",
+              preexec_fn=limited), 1) if limit == 0 else None
+    assert {file.name for file in tmp_path.iterdir()} <= {"f.mlir", "temps"}
+
+
+def test_full_disk_for_outputs(run, kernel, golden_model, tmp_path):
+    import numpy as np
+    from safetensors.numpy import save_file
+    assert run("repo-compile", kernel, "-o", tmp_path / "f.so")[0] == 0
+    save_file({"arg0": np.zeros((2, 4), np.float32)}, tmp_path / "in")
+    fails(run("repo-run", tmp_path / "f.so", "--entry=f", f"--inputs={tmp_path / 'in'}", "--outputs=/dev/full"), 1,
+          "/dev/full", "No space left on device")
+    for flag in ("--logits", "--positions"):
+        fails(run("repo-run", f"--model={golden_model(MODEL.name)}", f"--weights={MODEL}", "--tokens=1,2",
+                  f"{flag}=/dev/full"), 1, "/dev/full", "No space left on device")
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+    fails(run("repo-run", tmp_path / "f.so", "--entry=f", f"--inputs={tmp_path / 'in'}",
+              f"--outputs={tmp_path / 'out'}", preexec_fn=limited), 1, "File too large")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unreadable_files(run, tmp_path):
+    fails(run("repo-compile", tmp_path, "-o", tmp_path / "x.so"), 1, "Is a directory")
+    fails(run("repo-compile", f"--model={tmp_path / 'none'}", "-o", tmp_path / "x"), 1, "config.json: No such file or directory")
+    fails(run("repo-compile", f"--model={ROOT / 'README.md'}", "-o", tmp_path / "x"), 1, "config.json: Not a directory")
+    (tmp_path / "config.json").mkdir()
+    fails(run("repo-compile", f"--model={tmp_path}", "-o", tmp_path / "x"), 1, "config.json: Is a directory")
+    fails(run("repo-run", tmp_path / "none.so", "--list"), 1, "none.so", "No such file or directory")
+    assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_unknown_cpu(run, kernel, tmp_path):
@@ -150,6 +204,21 @@ def test_expect_that_does_not_hold(run, kernel, tmp_path):
     ({"rope_scaling": {"rope_type": "longrope"}}, "`rope_type`: expected default, linear"),
     ({"num_attention_heads": None}, "expected `num_attention_heads`"),
     ({"hidden_size": -1}, "`hidden_size`: expected an integer from 1"),
+    ({"hidden_size": "wide"}, "`hidden_size`: expected an integer from 1"),
+    ({"hidden_size": 64.5}, "`hidden_size`: expected an integer from 1"),
+    ({"num_hidden_layers": 10 ** 30}, "`num_hidden_layers`: expected an integer from 1"),
+    ({"vocab_size": 0}, "`vocab_size`: expected an integer from 1"),
+    ({"rms_norm_eps": "small"}, "`rms_norm_eps`"),
+    ({"rope_theta": -1.0}, "`rope_theta`"),
+    ({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "`rope_type`: expected default, linear"),
+    ({"rope_scaling": {"rope_type": "yarn"}}, "factor"),
+    ({"rope_scaling": {"rope_type": "linear", "factor": 0}}, "`factor`"),
+    ({"rope_scaling": 3}, "`rope_scaling`"),
+    ({"pe_config": "continuous"}, "`pe_config`"),
+    ({"pe_config": {"dynamic_pe_mode": "continuous", "dynmaic_pe_layer_ids": "1,x"}}, "`dynmaic_pe_layer_ids`"),
+    ({"attention_bias": True}, "`attention_bias`"),
+    ({"num_key_value_heads": 3}, "num_key_value_heads"),
+    ({"model_type": "gpt2"}, "model_type"),
 ])
 def test_config(run, checkpoint, tmp_path, changes, part):
     edit_config(checkpoint, **changes)

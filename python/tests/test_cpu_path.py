@@ -1,6 +1,7 @@
 """The CPU path: what takes it, and that every optional pass costs speed alone, never results."""
 
 import itertools
+import pathlib
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ from safetensors.numpy import load_file
 import repo_mlir as repo
 import repo_mlir.ops
 from conftest import GOLDEN, ROOT, expectations
+from test_documented_examples import EXAMPLES
 
 Q, K = np.zeros((1, 4, 5, 8), np.float32), np.zeros((1, 2, 7, 8), np.float32)
 ROPE = repo.Rope(10000.0)
@@ -87,6 +89,22 @@ def test_report(run, tmp_path):
                            "--report", "--cpu=x86-64-v3")
     assert status == 0
     assert "attention in blocks of 24 queries by 256 keys (64 at an edge)" in error and "from 8 lanes" in error
+
+
+def test_report_names_every_op(run, tmp_path):
+    examples = pathlib.Path(tmp_path / "all.mlir")
+    text = "".join(re.sub(r"@f\(", f"@{name}(", example) for name, example in EXAMPLES.items())
+    aliases = dict.fromkeys(line.strip() for line in re.findall(r"^ *#.*$", text, re.M))
+    examples.write_text("\n".join(aliases) + "\n" + re.sub(r"^ *#.*$", "", text, flags=re.M))
+    status, _, error = run("repo-compile", examples, "-o", tmp_path / "all.so", "--report")
+    assert status == 0, error
+    said = dict(re.findall(r"remark: (\w+) (.*)", error))
+    assert set(EXAMPLES) - {"online_attention"} <= set(said)
+    assert said["attention"].startswith("in blocks of") and said["rotate"] == "in parallel blocks of rows, a row at a time"
+    assert said["assign_positions"].startswith("as contractions on vectors")
+    assert re.search(r"spills|no value waits", error)
+    status, _, error = run("repo-compile", examples, "-o", tmp_path / "all.so", "--report", "--skip=repo-tile-attention")
+    assert "remark: attention by its definition" in error
 
 
 @pytest.mark.parametrize("threads", [2, 3])

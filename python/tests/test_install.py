@@ -43,3 +43,16 @@ def test_kernel_in_a_c_program(prefix, tmp_path):
     lines = call(tmp_path / "main").splitlines()
     assert lines[0] == "out 7, lse 1.6094 (ln 5 = 1.6094)"
     assert lines[1].startswith("refused: attention: `q`: expected dimension 3 to be 128, got 127")
+
+
+def test_compiler_in_a_c_program(prefix, tmp_path):
+    call("cc", "-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{prefix / 'include'}", ROOT / "examples/compile-in-c/main.c",
+         f"-L{prefix / 'lib'}", "-lrepo_compiler", f"-Wl,-rpath,{prefix / 'lib'}", "-o", tmp_path / "main")
+    lines = call(tmp_path / "main", ROOT / "test/Integration/CPU/attention-mha.mlir", tmp_path / "attention.so").splitlines()
+    assert lines[0] == "canonical: no op is left"
+    assert lines[1].startswith("message: source:1:") and lines[2].endswith("'no-such-pass' does not refer to a registered pass or pass pipeline")
+    assert lines[3] == "fma: no"
+    assert any("attention in blocks of" in line for line in lines[4:-2])
+    assert lines[-2] == "message: cannot write `/dev/full`: No space left on device"
+    assert lines[-1] == "message: expected emit to be mlir, llvm, asm, obj, so, ptx or cubin, got `elf`"
+    assert (tmp_path / "attention.so").exists() and (tmp_path / "attention.h").exists()

@@ -16,6 +16,7 @@
 #define REPO_TOOLS_COMMON_FLAGS_H
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -47,6 +48,8 @@ public:
   /// after
   /// --help, 2 (with one line on stderr) on wrong usage.
   int parse(int argc, char **argv) {
+    // A file past the limit of the process is an error with a text, not a signal.
+    std::signal(SIGXFSZ, SIG_IGN);
     for (int i = 1; i < argc; ++i) {
       std::string argument = argv[i];
       if (argument == "--help" || argument == "-h") {
@@ -79,7 +82,7 @@ public:
       if (!hasValue && !flag->bare.empty()) {
         value = flag->bare;
       } else if (!hasValue) {
-        if (i + 1 == argc)
+        if (i + 1 == argc || std::string(argv[i + 1]).rfind("--", 0) == 0)
           return fail("expected a value of --" + name);
         value = argv[++i];
       }

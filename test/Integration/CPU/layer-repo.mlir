@@ -2,9 +2,9 @@
 // causal attention, output projection. Held against the published reference implementation on both paths.
 
 // RUN: repo-compile %s -o %t.so
-// RUN: repo-run %t.so --entry=layer --inputs=%golden/layer-repo.safetensors --expect=%golden/layer-repo.safetensors --atol=2e-5 | FileCheck %s
+// RUN: repo-run %t.so --entry=layer --inputs=%golden/layer-repo.safetensors --expect=%golden/layer-repo.safetensors --atol=8e-5 | FileCheck %s
 // RUN: repo-compile %s -o %t-reference.so --pipeline=reference
-// RUN: repo-run %t-reference.so --entry=layer --inputs=%golden/layer-repo.safetensors --expect=%golden/layer-repo.safetensors --atol=2e-5 | FileCheck %s
+// RUN: repo-run %t-reference.so --entry=layer --inputs=%golden/layer-repo.safetensors --expect=%golden/layer-repo.safetensors --atol=8e-5 | FileCheck %s
 // CHECK: out: largest error
 // CHECK: z: largest error
 
