@@ -13,10 +13,11 @@
 #include "repo/Dialect/Repo/IR/RepoBufferization.h"
 #include "repo/Dialect/Repo/IR/RepoTiling.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
+#include "repo/Dialect/RepoTile/IR/RepoTile.h"
 #include "repo/Pipelines/Pipelines.h"
 
 void mlir::repo::registerAllDialects(DialectRegistry &registry) {
-  registry.insert<RepoDialect>();
+  registry.insert<RepoDialect, tile::RepoTileDialect>();
   registerBufferizableOpInterfaceExternalModels(registry);
   registerTilingInterfaceExternalModels(registry);
 }

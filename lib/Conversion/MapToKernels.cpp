@@ -322,7 +322,8 @@ LogicalResult KernelMapper::run() {
   SetVector<Operation *> scalars = findDeviceScalars(function);
   SmallVector<Operation *> work;
   for (Operation &op : function.getBody().front())
-    if (touchesMemory(&op) && !scalars.contains(&op))
+    // A launch that is there already is a kernel that a schedule made.
+    if (touchesMemory(&op) && !scalars.contains(&op) && !isa<gpu::LaunchOp>(op))
       work.push_back(&op);
   for (Operation *op : work) {
     auto loop = dyn_cast<scf::ParallelOp>(op);

@@ -22,14 +22,27 @@
 
 using namespace mlir;
 
-void repo::buildNVVMSchedulePipeline(OpPassManager &pm) {
-  buildDecomposePipeline(pm);
+void repo::buildNVVMSchedulePipeline(OpPassManager &pm,
+                                     const NVVMOptions &options) {
+  SelectKernelStrategyOptions choice;
+  choice.chip = options.chip;
+  choice.report = options.report;
+  pm.addPass(createSelectKernelStrategy(choice));
+  DecomposeOptions rest;
+  rest.keepKernels = true;
+  rest.keepAttributes = true;
+  pm.addPass(createDecompose(rest));
+  pm.addPass(createConvertElementwiseToLinalgPass());
   pm.addPass(createExpandTrigonometry());
   pm.addPass(createApproximateMath());
 }
 
-void repo::buildNVVMKernelPipeline(OpPassManager &pm) {
+void repo::buildNVVMTilePipeline(OpPassManager &pm) {
   buildBufferizePipeline(pm);
+  pm.addPass(createScheduleAttentionMma());
+}
+
+void repo::buildNVVMKernelPipeline(OpPassManager &pm) {
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToParallelLoopsPass());
   pm.addNestedPass<func::FuncOp>(createCanonicalizerPass());
   pm.addPass(createPromoteAccumulators());
@@ -42,6 +55,8 @@ void repo::buildNVVMKernelPipeline(OpPassManager &pm) {
 
 void repo::buildLowerKernelsPipeline(OpPassManager &pm) {
   OpPassManager &kernels = pm.nest<gpu::GPUModuleOp>();
+  kernels.addPass(createConvertTilesToNVVM());
+  kernels.addPass(createConvertMathToNVVM());
   kernels.addPass(memref::createExpandStridedMetadataPass());
   kernels.addPass(createLowerAffinePass());
   arith::ArithExpandOpsPassOptions expand;

@@ -40,11 +40,12 @@ void mlir::repo::registerPipelines() {
         buildDecomposePipeline(pm);
         buildLowerToLLVMPipeline(pm);
       });
-  static PassPipelineRegistration<> nvvm(
+  static PassPipelineRegistration<NVVMOptions> nvvm(
       "repo-nvvm-pipeline", "kernels for NVIDIA GPUs, to the NVVM dialect",
-      [](OpPassManager &pm) {
+      [](OpPassManager &pm, const NVVMOptions &options) {
         pm.addPass(createMaterializeDestinations());
-        buildNVVMSchedulePipeline(pm);
+        buildNVVMSchedulePipeline(pm, options);
+        buildNVVMTilePipeline(pm);
         buildNVVMKernelPipeline(pm);
         buildLowerKernelsPipeline(pm);
       });

@@ -64,7 +64,12 @@ static void addStage(OpPassManager &pm, StringRef stage,
         buildEntryPipeline(pm, entries);
       else
         pm.addPass(createMaterializeDestinations());
-      buildNVVMSchedulePipeline(pm);
+      NVVMOptions nvvm;
+      nvvm.chip = options.chip;
+      nvvm.report = options.report;
+      buildNVVMSchedulePipeline(pm, nvvm);
+    } else if (stage == "tile") {
+      buildNVVMTilePipeline(pm);
     } else if (stage == "vector") {
       buildNVVMKernelPipeline(pm);
     } else if (stage == "llvm") {

@@ -12,6 +12,7 @@
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
+#include "repo/Dialect/RepoTile/IR/RepoTile.h"
 
 namespace mlir {
 namespace repo {

@@ -295,6 +295,89 @@ def ConvertKernelsToNVVM : Pass<"repo-convert-kernels-to-nvvm", "::mlir::gpu::GP
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
 }
 
+def ScheduleAttentionMma : Pass<"repo-schedule-attention-mma", "::mlir::ModuleOp"> {
+  let summary = "attention on buffers to tiles for mma.sync";
+  let description = [{
+    Turns `repo.attention` on buffers with a `#repo.kernel_strategy` of unit `mma` into a launch
+    whose blocks have `query_block` queries of a head each. Queries are copied to shared memory,
+    loaded into registers and rotated there; keys and values stream through `stages`
+    buffers; the softmax runs in registers, in base 2. Tiles of keys that a mask cuts are
+    loops of their own before and behind the loop over tiles that every query sees whole.
+
+    After (shortened):
+
+    ```mlir
+    gpu.launch blocks(%head, %batch, %block) in (...) threads(%t, ...) in (%c128, %c1, %c1)
+        dynamic_shared_memory_size %bytes {
+      ...
+      %q1 = repo_tile.map_pairs half %q0, %z {dim = 128} ... // rotate
+      %full:3 = scf.for %j = %first to %last_full step %c1 iter_args(%acc = ..., %max = ..., %sum = ...) {
+        nvvm.cp.async.wait.group 0
+        gpu.barrier
+        repo_tile.copy_async %k[%next] rows(%from to %to) into %keys[%other] ...
+        %s = repo_tile.mma %q1, %keys[%stage], %zero {transpose_b} ...
+        %max1 = repo_tile.reduce maximum %s, %max ...
+        %p = repo_tile.map %s, %max1 ...            // 2^(s - max)
+        %p1 = repo_tile.convert %p ...
+        %acc1 = repo_tile.mma %p1, %values[%stage], %scaled ...
+        scf.yield ...
+      }
+      %edge:3 = scf.for %j = %last_full to %last step %c1 iter_args(...) { ... -inf where a key is not visible ... }
+      repo_tile.store ...
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numScheduled", "num-scheduled", "Number of kernels made">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
+    "::mlir::scf::SCFDialect", "::mlir::repo::tile::RepoTileDialect"];
+}
+
+def ConvertTilesToNVVM : Pass<"repo-convert-tiles-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "say what each thread does for an op of the repo_tile dialect";
+  let description = [{
+    Fragments become the registers of a thread, shared buffers 32-bit offsets into the dynamic
+    shared memory (an external array, aligned to 1024 bytes), multiplications `ldmatrix` and
+    `mma.sync`, copies `cp.async`. Regions of `repo_tile.map` are inlined once per element. Loops
+    that carry fragments carry their registers.
+
+    Before:
+
+    ```mlir
+    %s1 = repo_tile.reduce sum %p, %s0
+      : !repo_tile.fragment<16x8xf32, mma_acc>, !repo_tile.fragment<16xf32, mma_row>
+    ```
+
+    After, with four registers of `%p` and two of `%s0` (the second row shortened):
+
+    ```mlir
+    %0 = arith.addf %p0, %p1 : f32
+    %1 = nvvm.shfl.sync bfly %all, %0, %c1, %c31 : f32 -> f32
+    %2 = arith.addf %0, %1 : f32
+    %3 = nvvm.shfl.sync bfly %all, %2, %c2, %c31 : f32 -> f32
+    %4 = arith.addf %2, %3 : f32
+    %5 = arith.addf %s00, %4 : f32
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect",
+    "::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"];
+}
+
+def ConvertMathToNVVM : Pass<"repo-convert-math-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
+  let summary = "2^x, log2 x, sine and cosine by the special-function unit";
+  let description = [{
+    f32 `math.exp2`, `math.log2`, `math.sin` and `math.cos`, and reciprocals that may be approximate
+    (`arith.divf` of 1 with `afn`), become the approximate instructions of the hardware: relative error 2^-22 (2^x), absolute error 2^-22 (log2 x near
+    1) and 2^-20.9 (sine and cosine of angles in [-pi, pi]); denormals are 0. What needs more was made
+    arithmetic before, by `repo-approximate-math` and `repo-expand-trigonometry`.
+
+    Before: `%1 = math.exp2 %0 : f32`. After:
+    `%1 = llvm.call_intrinsic "llvm.nvvm.ex2.approx.ftz.f"(%0) : (f32) -> f32`.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def ConvertLaunches : Pass<"repo-convert-launches", "::mlir::ModuleOp"> {
   let summary = "turn launches of kernels into calls of the runtime";
   let description = [{

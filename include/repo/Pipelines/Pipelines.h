@@ -74,10 +74,21 @@ void buildCPUSchedulePipeline(OpPassManager &pm, const CPUOptions &options);
 void buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options);
 void buildCPUVectorPipeline(OpPassManager &pm, const CPUOptions &options);
 
-/// The NVIDIA path behind the entries, in three stages: every op by its definition; kernels on
-/// buffers in a gpu.module and launches on the host; kernels in the NVVM and
-/// LLVM dialects. The host's code stays as it is.
-void buildNVVMSchedulePipeline(OpPassManager &pm);
+/// How the NVIDIA path compiles.
+struct NVVMOptions : PassPipelineOptions<NVVMOptions> {
+  Option<std::string> chip{*this, "chip", llvm::cl::init("sm_80"),
+                           llvm::cl::desc("a GPU, such as sm_80 or sm_90a")};
+  Option<bool> report{*this, "report", llvm::cl::init(false),
+                      llvm::cl::desc("say by remarks what was decided")};
+};
+
+/// The NVIDIA path behind the entries, in four stages: attention that the matrix
+/// units take has a strategy, every other op its definition; on buffers, with
+/// scheduled ops as launches of tile ops; all work in kernels of a gpu.module,
+/// launches on the host; kernels in the NVVM and LLVM dialects. The host's code
+/// stays as it is.
+void buildNVVMSchedulePipeline(OpPassManager &pm, const NVVMOptions &options);
+void buildNVVMTilePipeline(OpPassManager &pm);
 void buildNVVMKernelPipeline(OpPassManager &pm);
 void buildLowerKernelsPipeline(OpPassManager &pm);
 

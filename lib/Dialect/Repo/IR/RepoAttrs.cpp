@@ -244,3 +244,23 @@ AttentionStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   }
   return success();
 }
+
+LogicalResult
+KernelStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                           MatrixUnit unit, int64_t queryBlock,
+                           int64_t keyBlock, int64_t stages, int64_t warps) {
+  int64_t step = unit == MatrixUnit::mma ? 1 : 4;
+  if (warps <= 0 || warps % step != 0 || warps > 32)
+    return emitError() << "expected `warps` to be a multiple of " << step
+                       << " up to 32, got " << warps;
+  if (queryBlock <= 0 || queryBlock % (16 * warps) != 0)
+    return emitError() << "expected `query_block` to be a multiple of "
+                       << 16 * warps << ", 16 for each warp, got "
+                       << queryBlock;
+  if (keyBlock <= 0 || keyBlock % 16 != 0)
+    return emitError() << "expected `key_block` to be a multiple of 16, got "
+                       << keyBlock;
+  if (stages < 2)
+    return emitError() << "expected `stages` to be at least 2, got " << stages;
+  return success();
+}

@@ -453,7 +453,7 @@ struct DropUnusedLse : OpRewritePattern<AttentionOp> {
         op.getLengths(), op.getOffset(), ValueRange(op.getOutput()),
         op.getRopeAttr(), op.getCausalAttr(), op.getWindowAttr(),
         op.getScaleAttr(), op.getSoftcapAttr(), op.getLayoutsAttr(),
-        op.getStrategyAttr());
+        op.getStrategyAttr(), op.getKernelStrategyAttr());
     replacement->setDiscardableAttrs(op->getDiscardableAttrDictionary());
     rewriter.replaceAllUsesWith(op->getResult(0), replacement->getResult(0));
     rewriter.eraseOp(op);

@@ -78,6 +78,21 @@ struct DecomposeOtherBlocks : OpRewritePattern<OnlineAttentionOp> {
   Predicate keep;
 };
 
+/// Decomposes attention that no schedule turns into a kernel.
+struct DecomposeOtherAttention : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AttentionOp op,
+                                PatternRewriter &rewriter) const override {
+    if (op.getKernelStrategy())
+      return failure();
+    FailureOr<SmallVector<Value>> values = decomposeAttention(rewriter, op);
+    if (failed(values))
+      return failure();
+    rewriter.replaceOp(op, *values);
+    return success();
+  }
+};
+
 struct Decompose : repo::impl::DecomposeBase<Decompose> {
   using DecomposeBase::DecomposeBase;
 
@@ -102,6 +117,12 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
       populateDecomposeAttentionPatterns(patterns);
       populateDecomposeCachePatterns(patterns);
       patterns.add<DecomposeOtherBlocks>(&getContext(), keeps);
+    } else if (keepKernels) {
+      populateDecomposePositionsPatterns(patterns);
+      populateDecomposeRotatePatterns(patterns);
+      patterns.add<DecomposeOtherAttention>(&getContext());
+      populateDecomposeOnlineAttentionPatterns(patterns);
+      populateDecomposeCachePatterns(patterns);
     } else {
       populateDecomposePatterns(patterns);
     }
@@ -114,6 +135,9 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
         return WalkResult::advance();
       auto block = dyn_cast<OnlineAttentionOp>(op);
       if (block && keeps(block))
+        return WalkResult::advance();
+      auto attention = dyn_cast<AttentionOp>(op);
+      if (attention && keepKernels && attention.getKernelStrategy())
         return WalkResult::advance();
       op->emitOpError("expected tensors, got buffers: decompose before "
                       "bufferization");

@@ -175,4 +175,34 @@ def Repo_AttentionStrategyAttr : AttrDef<Repo_Dialect, "AttentionStrategy"> {
   let genVerifyDecl = 1;
 }
 
+def Repo_MatrixUnit : I32EnumAttr<"MatrixUnit", "the matrix instructions of a GPU", [
+    I32EnumAttrCase<"mma", 0>, I32EnumAttrCase<"wgmma", 1>]> {
+  let cppNamespace = "::mlir::repo";
+  let genSpecializedAttr = 0;
+}
+
+def Repo_KernelStrategyAttr : AttrDef<Repo_Dialect, "KernelStrategy"> {
+  let mnemonic = "kernel_strategy";
+  let summary = "how a GPU computes attention: instructions, blocks, stages, warps";
+  let description = [{
+    A block of threads takes `query_block` queries of a head, spread over `warps` warps that
+    multiply by the instructions of `unit`, and streams the keys through shared memory
+    `key_block` at a time, `stages` blocks deep. `repo-select-kernel-strategy` chooses one where
+    an op and a chip allow it; attention without one is computed by plain kernels.
+
+    Example: `#repo.kernel_strategy<unit = mma, query_block = 64, key_block = 64, stages = 2, warps = 4>`
+  }];
+  let parameters = (ins EnumParameter<Repo_MatrixUnit>:$unit, "int64_t":$query_block,
+                        "int64_t":$key_block, "int64_t":$stages, "int64_t":$warps);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Queries of a warp (mma) or warpgroup (wgmma).
+    int64_t getRows() const {
+      int64_t owners = getUnit() == MatrixUnit::mma ? getWarps() : getWarps() / 4;
+      return getQueryBlock() / owners;
+    }
+  }];
+}
+
 #endif // REPO_DIALECT_REPO_IR_REPOATTRS_TD

@@ -324,8 +324,8 @@ def Repo_AttentionOp : Repo_DestinationOp<"attention"> {
     domain `(b, h, n, m, d, e)`; without it they are `[B, H, N, D]`, `[B, H, M, D]`,
     `[B, H, M, E]`, `[B, H, N, E]`. In key and value `h` is the KV head.
 
-    `strategy` says in which blocks the op is computed; it changes no result but by
-    rounding.
+    `strategy` says in which blocks a CPU computes the op, `kernel_strategy` how a GPU does;
+    they change no result but by rounding.
 
     Against `repo.online_attention`: this op is the whole of softmax attention on
     whole tensors; that one is the step of one block of queries over one block of keys,
@@ -371,7 +371,8 @@ def Repo_AttentionOp : Repo_DestinationOp<"attention"> {
     OptionalAttr<Repo_RopeAttr>:$rope, UnitAttr:$causal,
     OptionalAttr<DenseI64ArrayAttr>:$window, OptionalAttr<F64Attr>:$scale,
     OptionalAttr<F64Attr>:$softcap, OptionalAttr<AffineMapArrayAttr>:$layouts,
-    OptionalAttr<Repo_AttentionStrategyAttr>:$strategy);
+    OptionalAttr<Repo_AttentionStrategyAttr>:$strategy,
+    OptionalAttr<Repo_KernelStrategyAttr>:$kernel_strategy);
   let results = (outs Variadic<Repo_FloatTensor>:$results);
   let hasCanonicalizer = 1;
   let assemblyFormat = [{

@@ -50,7 +50,9 @@ def Decompose : Pass<"repo-decompose", "::mlir::ModuleOp"> {
            "Keep the blocks of online attention that repo-lower-online-attention "
            "takes for vectors of so many lanes (0: none)">,
     Option<"keepTileBlocks", "keep-tile-blocks", "bool", /*default=*/"false",
-           "Keep the blocks that repo-lower-online-attention-amx takes">
+           "Keep the blocks that repo-lower-online-attention-amx takes">,
+    Option<"keepKernels", "keep-kernels", "bool", /*default=*/"false",
+           "Keep attention that has a kernel strategy">
   ];
   let statistics = [
     Statistic<"numDecomposed", "num-ops-decomposed", "Number of ops decomposed">
@@ -702,6 +704,38 @@ def ExpandTrigonometry : Pass<"repo-expand-trigonometry", "::mlir::ModuleOp"> {
     ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
+def SelectKernelStrategy : Pass<"repo-select-kernel-strategy", "::mlir::ModuleOp"> {
+  let summary = "choose matrix instructions, blocks and stages of attention for a GPU";
+  let description = [{
+    Gives every `repo.attention` on tensors that the matrix units can compute a kernel
+    strategy, unless it has one. Keys that turn become an op of their own before it,
+    `repo.rotate` in the keys' type: one pass over the keys costs less than turning them
+    again in every block of queries.
+
+    An op keeps the plain kernels where its elements are not bf16 or f16 throughout, its heads not
+    64 or 128 wide, channels not innermost, a channel pair not within a thread, or where it
+    has a mask: keys that a mask hides may be NaN, and a matrix unit multiplies NaN by 0.
+
+    Before:
+
+    ```mlir
+    %o = repo.attention %q, %k, %v query_positions(%zq) key_positions(%zk) into %init {causal, rope = #r} : ...
+    ```
+
+    After:
+
+    ```mlir
+    %k1 = repo.rotate %k by(%zk) {rope = #r} : ...
+    %o = repo.attention %q, %k1, %v query_positions(%zq) into %init {causal, rope = #r,
+           kernel_strategy = #repo.kernel_strategy<unit = mma, query_block = 64, key_block = 64, stages = 2, warps = 4>} : ...
+    ```
+  }];
+  let options = [
+    Option<"chip", "chip", "std::string", "\"sm_80\"", "the GPU, such as sm_80 or sm_90a">,
+    Option<"report", "report", "bool", "false", "say the choices, and why not, in remarks">];
+  let statistics = [Statistic<"numChosen", "num-chosen", "Number of strategies chosen">];
 }
 
 #endif // REPO_DIALECT_REPO_TRANSFORMS_PASSES_TD

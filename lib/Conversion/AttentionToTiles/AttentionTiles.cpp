@@ -1,0 +1,216 @@
+//===- AttentionTiles.cpp - Keys and memory of attention kernels ----------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "AttentionTiles.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/SymbolTable.h"
+#include <cmath>
+
+using namespace mlir;
+using namespace mlir::repo;
+using namespace mlir::repo::tile;
+
+/// Bounds of a window beyond this are no bounds: sizes are below it.
+static constexpr int64_t farAway = int64_t(1) << 40;
+
+static int64_t sizeOf(Value operand, AffineMap map, unsigned dim) {
+  auto position =
+      *map.getResultPosition(getAffineDimExpr(dim, map.getContext()));
+  return cast<ShapedType>(operand.getType()).getDimSize(position);
+}
+
+AttentionTiles::AttentionTiles(OpBuilder &builder, AttentionOp op)
+    : b(builder), loc(op.getLoc()), op(op),
+      strategy(op.getKernelStrategyAttr()), band(op.getBand()) {
+  element = cast<ShapedType>(op.getKey().getType()).getElementType();
+  headSize = op.getHeadSize();
+  valueSize = sizeOf(op.getValue(), op.getValueMap(), AttentionOp::E);
+}
+
+//===----------------------------------------------------------------------===//
+// Numbers
+//===----------------------------------------------------------------------===//
+
+Value AttentionTiles::index(int64_t value) {
+  return arith::ConstantIndexOp::create(b, loc, value);
+}
+Value AttentionTiles::add(Value x, Value y) {
+  return arith::AddIOp::create(b, loc, x, y);
+}
+Value AttentionTiles::sub(Value x, Value y) {
+  return arith::SubIOp::create(b, loc, x, y);
+}
+Value AttentionTiles::mul(Value x, int64_t y) {
+  return arith::MulIOp::create(b, loc, x, index(y));
+}
+Value AttentionTiles::floorDiv(Value x, int64_t y) {
+  return arith::DivUIOp::create(b, loc, x, index(y));
+}
+Value AttentionTiles::ceilDiv(Value x, int64_t y) {
+  return floorDiv(add(x, index(y - 1)), y);
+}
+Value AttentionTiles::min(Value x, Value y) {
+  return arith::MinSIOp::create(b, loc, x, y);
+}
+Value AttentionTiles::max(Value x, Value y) {
+  return arith::MaxSIOp::create(b, loc, x, y);
+}
+
+//===----------------------------------------------------------------------===//
+// Sizes, blocks
+//===----------------------------------------------------------------------===//
+
+void AttentionTiles::prepareHost() {
+  auto size = [&](AttentionOp::Dim dim) {
+    return getValueOrCreateConstantIndexOp(b, loc, op.getDimSize(b, loc, dim));
+  };
+  queries = size(AttentionOp::N);
+  keys = size(AttentionOp::M);
+  offset = op.getOffset();
+  if (!offset)
+    offset = sub(keys, queries);
+  makeFrequencies();
+}
+
+/// Turns per unit of position of every pair, each as a sum of two floats: a
+/// table of the module, [2, F].
+void AttentionTiles::makeFrequencies() {
+  if (!op.getQueryPositions() || op.getOmega())
+    return;
+  SmallVector<float> table;
+  SmallVector<double> omega = op.getRope()->getFrequencies();
+  for (double w : omega)
+    table.push_back(float(w / (2 * M_PI)));
+  for (auto [i, w] : llvm::enumerate(omega))
+    table.push_back(float(w / (2 * M_PI) - double(table[i])));
+  auto module = op->getParentOfType<ModuleOp>();
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(module.getBody());
+  int64_t pairs = omega.size();
+  auto type = MemRefType::get({2, pairs}, b.getF32Type());
+  auto data = DenseElementsAttr::get(
+      RankedTensorType::get({2, pairs}, b.getF32Type()), ArrayRef(table));
+  auto global = memref::GlobalOp::create(
+      b, loc, "repo_turns", b.getStringAttr("private"), type, data,
+      /*constant=*/true, /*alignment=*/IntegerAttr());
+  SymbolTable(module).insert(global, module.getBody()->begin());
+  b.setInsertionPoint(op);
+  frequencies = memref::GetGlobalOp::create(b, loc, type, global.getSymName());
+}
+
+void AttentionTiles::enterBlock(Value batchIndex, Value headIndex,
+                                Value query) {
+  batch = batchIndex;
+  head = headIndex;
+  firstQuery = query;
+  keyHead = head;
+  if (op.getGroupSize() > 1)
+    keyHead = floorDiv(head, op.getGroupSize());
+  auto perBatch = [&](Value value) -> Value {
+    Value loaded = memref::LoadOp::create(b, loc, value, ValueRange(batch));
+    return arith::IndexCastOp::create(b, loc, b.getIndexType(), loaded);
+  };
+  if (isa<MemRefType>(offset.getType()))
+    offset = perBatch(offset);
+  limit = keys;
+  if (Value lengths = op.getLengths())
+    limit = max(index(0), min(keys, perBatch(lengths)));
+}
+
+/// Key m is visible to query n iff m < limit and p - left <= m <= p + right,
+/// with p = offset + n.
+KeyTiles AttentionTiles::getKeyTiles(int64_t queryBlock, int64_t keyBlock) {
+  Value lastQuery = min(add(firstQuery, index(queryBlock)), queries);
+  Value firstPlace = add(offset, firstQuery);
+  Value lastPlace = sub(add(offset, lastQuery), index(1));
+  int64_t left = std::min(band.first, farAway),
+          right = std::min(band.second, farAway);
+  KeyTiles tiles;
+  tiles.firstKey = index(0);
+  tiles.lastKey = limit;
+  // Keys that the first query no longer sees end the full tiles, keys that
+  // only the last one sees begin with the tiles needed.
+  Value firstFullKey = tiles.firstKey, lastFullKey = tiles.lastKey;
+  auto clamp = [&](Value key) { return max(index(0), min(key, limit)); };
+  if (right >= 0) {
+    tiles.lastKey = clamp(add(lastPlace, index(right + 1)));
+    lastFullKey = clamp(add(firstPlace, index(right + 1)));
+  }
+  if (left >= 0) {
+    tiles.firstKey = clamp(sub(firstPlace, index(left)));
+    firstFullKey = clamp(sub(lastPlace, index(left)));
+  }
+  tiles.first = floorDiv(tiles.firstKey, keyBlock);
+  tiles.last = max(tiles.first, ceilDiv(tiles.lastKey, keyBlock));
+  auto inside = [&](Value tile) {
+    return max(tiles.first, min(tile, tiles.last));
+  };
+  tiles.firstFull = inside(ceilDiv(firstFullKey, keyBlock));
+  tiles.lastFull =
+      max(tiles.firstFull, inside(floorDiv(lastFullKey, keyBlock)));
+  return tiles;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+Value AttentionTiles::slice(Value operand, AffineMap map, Value headIndex,
+                            AttentionOp::Dim tokens) {
+  auto type = cast<MemRefType>(operand.getType());
+  SmallVector<OpFoldResult> offsets, sizes,
+      strides(type.getRank(), b.getIndexAttr(1));
+  SmallVector<int64_t> shape;
+  for (auto [position, expr] : llvm::enumerate(map.getResults())) {
+    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+    if (dim == AttentionOp::B || dim == AttentionOp::H) {
+      offsets.push_back(dim == AttentionOp::B ? batch : headIndex);
+      sizes.push_back(b.getIndexAttr(1));
+      continue;
+    }
+    offsets.push_back(b.getIndexAttr(0));
+    shape.push_back(type.getDimSize(position));
+    if (!type.isDynamicDim(position))
+      sizes.push_back(b.getIndexAttr(shape.back()));
+    else
+      sizes.push_back(dim == AttentionOp::N ? queries : keys);
+  }
+  MemRefType result = memref::SubViewOp::inferRankReducedResultType(
+      shape, type, offsets, sizes, strides);
+  return memref::SubViewOp::create(b, loc, result, operand, offsets, sizes,
+                                   strides);
+}
+
+Value AttentionTiles::sliceQuery() {
+  return slice(op.getQuery(), op.getQueryMap(), head, AttentionOp::N);
+}
+Value AttentionTiles::sliceKey() {
+  return slice(op.getKey(), op.getKeyMap(), keyHead, AttentionOp::M);
+}
+Value AttentionTiles::sliceValue() {
+  return slice(op.getValue(), op.getValueMap(), keyHead, AttentionOp::M);
+}
+Value AttentionTiles::sliceOutput() {
+  return slice(op.getOutput(), op.getOutputMap(), head, AttentionOp::N);
+}
+
+Value AttentionTiles::sliceRows(Value operand, Value headIndex) {
+  auto type = cast<MemRefType>(operand.getType());
+  int64_t size = type.getDimSize(2);
+  SmallVector<OpFoldResult> offsets = {batch, headIndex, b.getIndexAttr(0)},
+                            sizes(2, b.getIndexAttr(1)),
+                            strides(3, b.getIndexAttr(1));
+  sizes.push_back(type.isDynamicDim(2) ? OpFoldResult(queries)
+                                       : b.getIndexAttr(size));
+  MemRefType result = memref::SubViewOp::inferRankReducedResultType(
+      size, type, offsets, sizes, strides);
+  return memref::SubViewOp::create(b, loc, result, operand, offsets, sizes,
+                                   strides);
+}

@@ -1,0 +1,120 @@
+//===- AttentionTiles.h - Parts of attention kernels ------------*- C++ -*-===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// What the schedules of attention have in common, as tile ops: which keys a
+// block of queries needs, the rotation of queries, masks, the step of the
+// online softmax. The schedules differ in how data moves and who waits for
+// whom.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef REPO_LIB_CONVERSION_ATTENTIONTOTILES_ATTENTIONTILES_H
+#define REPO_LIB_CONVERSION_ATTENTIONTOTILES_ATTENTIONTILES_H
+
+#include "mlir/IR/Builders.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
+#include "repo/Dialect/RepoTile/IR/RepoTile.h"
+
+namespace mlir::repo {
+
+/// The state of the online softmax of a warp or warpgroup.
+struct SoftmaxState {
+  Value accumulator, maximum, sum;
+};
+
+/// The tiles of keys that a block of queries sees some of, [first, last), and
+/// all of, [firstFull, lastFull); and the keys in them that any query sees.
+struct KeyTiles {
+  Value first, firstFull, lastFull, last;
+  Value firstKey, lastKey;
+};
+
+/// Builds the code of one op in one kernel.
+class AttentionTiles {
+public:
+  AttentionTiles(OpBuilder &builder, AttentionOp op);
+
+  //===--- Numbers ------------------------------------------------------===//
+  Value index(int64_t value);
+  Value add(Value x, Value y);
+  Value sub(Value x, Value y);
+  Value mul(Value x, int64_t y);
+  Value floorDiv(Value x, int64_t y);
+  Value ceilDiv(Value x, int64_t y);
+  Value min(Value x, Value y);
+  Value max(Value x, Value y);
+
+  /// Sizes and offsets that the kernel needs, made on the host.
+  void prepareHost();
+  /// What depends on the block: batch, query head and first query.
+  void enterBlock(Value batch, Value head, Value firstQuery);
+
+  KeyTiles getKeyTiles(int64_t queryBlock, int64_t keyBlock);
+
+  //===--- Memory -------------------------------------------------------===//
+  /// The matrix of one head of an operand of the op: [tokens, channels].
+  Value slice(Value operand, AffineMap map, Value head,
+              AttentionOp::Dim tokens);
+  Value sliceQuery();
+  Value sliceKey();
+  Value sliceValue();
+  Value sliceOutput();
+  /// The tokens of one head of [B, H | 1, N].
+  Value sliceRows(Value operand, Value head);
+
+  //===--- Fragments ----------------------------------------------------===//
+  tile::FragmentType accumulatorType(int64_t columns);
+  tile::FragmentType operandType(int64_t columns);
+  tile::FragmentType rowType(Type element);
+  using Body =
+      llvm::function_ref<SmallVector<Value>(OpBuilder &, Location, ValueRange)>;
+  /// The body's arguments are the elements, the row and the column.
+  SmallVector<Value> map(ValueRange inputs, TypeRange results, Body body);
+  Value fill(tile::FragmentType type, double value);
+
+  /// Rotates queries by their positions, if the op does.
+  Value rotate(Value queries, Value firstRow);
+  SoftmaxState start(int64_t columns);
+  /// Logits as the softmax takes them from products, -inf where a key is not
+  /// visible (in a masked tile).
+  Value finishScores(Value products, Value firstRow, Value firstKey,
+                     bool masked);
+  /// The weights of a tile of scores; scales the accumulator of the state
+  /// unless `alpha` is given to do so later.
+  Value weigh(Value scores, SoftmaxState &state, Value *alpha = nullptr);
+  Value scaleRows(Value matrix, Value rows);
+  /// Writes outputs of the rows from `firstRow` on.
+  void finish(const SoftmaxState &state, Value firstRow);
+
+  OpBuilder &b;
+  Location loc;
+  AttentionOp op;
+  KernelStrategyAttr strategy;
+  Type element;
+  /// D and E.
+  int64_t headSize, valueSize;
+  Value queries, keys;
+
+private:
+  void makeFrequencies();
+  Value maskScores(Value scores, Value firstRow, Value firstKey);
+  Value addBias(OpBuilder &nested, Location at, Value score, Value row,
+                Value column, bool masked);
+
+  bool bySoftmaxUnit();
+  /// The factor from scores to exponents of 2.
+  double getExponentScale();
+
+  Value batch, head, keyHead, firstQuery;
+  Value offset, limit, frequencies;
+  std::pair<int64_t, int64_t> band;
+};
+
+} // namespace mlir::repo
+
+#endif // REPO_LIB_CONVERSION_ATTENTIONTOTILES_ATTENTIONTILES_H

@@ -1,0 +1,67 @@
+//===- ConvertMathToNVVM.cpp - Functions the hardware has -----------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
+#include "repo/Conversion/Passes.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+namespace mlir::repo {
+#define GEN_PASS_DEF_CONVERTMATHTONVVM
+#include "repo/Conversion/Passes.h.inc"
+} // namespace mlir::repo
+
+using namespace mlir;
+
+/// The intrinsic of the special-function unit that computes an f32 op, or "".
+static StringRef getIntrinsic(Operation *op) {
+  if (op->getNumResults() != 1 || !op->getResult(0).getType().isF32())
+    return "";
+  return llvm::TypeSwitch<Operation *, StringRef>(op)
+      .Case([](math::Exp2Op) { return "llvm.nvvm.ex2.approx.ftz.f"; })
+      .Case([](math::Log2Op) { return "llvm.nvvm.lg2.approx.ftz.f"; })
+      .Case([](math::SinOp) { return "llvm.nvvm.sin.approx.ftz.f"; })
+      .Case([](math::CosOp) { return "llvm.nvvm.cos.approx.ftz.f"; })
+      .Case([](arith::DivFOp division) {
+        // A reciprocal that may be approximate.
+        bool approximate = bitEnumContainsAny(division.getFastmath(),
+                                              arith::FastMathFlags::afn);
+        FloatAttr one;
+        return approximate &&
+                       matchPattern(division.getLhs(), m_Constant(&one)) &&
+                       one.getValue().isExactlyValue(1)
+                   ? "llvm.nvvm.rcp.approx.ftz.f"
+                   : "";
+      })
+      .Default([](Operation *) { return ""; });
+}
+
+namespace {
+struct ConvertMathToNVVM
+    : repo::impl::ConvertMathToNVVMBase<ConvertMathToNVVM> {
+  void runOnOperation() override {
+    SmallVector<Operation *> ops;
+    getOperation().walk([&](Operation *op) {
+      if (!getIntrinsic(op).empty())
+        ops.push_back(op);
+    });
+    for (Operation *op : ops) {
+      OpBuilder builder(op);
+      auto call = LLVM::CallIntrinsicOp::create(
+          builder, op->getLoc(), op->getResult(0).getType(),
+          builder.getStringAttr(getIntrinsic(op)),
+          ValueRange(op->getOperands()).take_back(1));
+      op->getResult(0).replaceAllUsesWith(call.getResult(0));
+      op->erase();
+    }
+  }
+};
+} // namespace

@@ -1,0 +1,136 @@
+//===- SelectKernelStrategy.cpp - Attention for the matrix units of a GPU -===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "mlir/IR/PatternMatch.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
+#include "repo/Dialect/Repo/Transforms/Passes.h"
+
+namespace mlir {
+namespace repo {
+#define GEN_PASS_DEF_SELECTKERNELSTRATEGY
+#include "repo/Dialect/Repo/Transforms/Passes.h.inc"
+} // namespace repo
+} // namespace mlir
+
+using namespace mlir;
+using namespace mlir::repo;
+
+static ShapedType typeOf(Value value) {
+  return cast<ShapedType>(value.getType());
+}
+
+/// Whether the last dimension of an operand is `dim`.
+static bool isInnermost(AffineMap map, unsigned dim) {
+  return map.getResults().back() == getAffineDimExpr(dim, map.getContext());
+}
+
+/// Why the matrix units cannot compute the op, or "".
+static std::string getObstacle(AttentionOp op) {
+  if (op->getNumResults() == 0)
+    return "it works on buffers already";
+  Type element = typeOf(op.getQuery()).getElementType();
+  for (Value operand : {op.getQuery(), op.getKey(), op.getValue()})
+    if (Type type = typeOf(operand).getElementType();
+        (!type.isBF16() && !type.isF16()) || type != element)
+      return "its queries, keys and values are not all bf16 or all f16";
+  if (typeOf(op.getOutput()).getElementType().isF64())
+    return "its output is f64";
+  auto valuePosition = *op.getValueMap().getResultPosition(
+      getAffineDimExpr(AttentionOp::E, op.getContext()));
+  for (int64_t size :
+       {op.getHeadSize(), typeOf(op.getValue()).getDimSize(valuePosition)})
+    if (size != 64 && size != 128)
+      return "its heads are not 64 or 128 wide";
+  if (!isInnermost(op.getQueryMap(), AttentionOp::D) ||
+      !isInnermost(op.getKeyMap(), AttentionOp::D) ||
+      !isInnermost(op.getValueMap(), AttentionOp::E) ||
+      !isInnermost(op.getOutputMap(), AttentionOp::E))
+    return "its channels are not innermost";
+  if (op.getQueryPositions()) {
+    RopeAttr rope = *op.getRope();
+    if (rope.getDim() % (rope.getLayout() == PairLayout::half ? 32 : 16) != 0)
+      return "a thread does not hold both channels of a pair";
+  }
+  if (op.getKeyPositions() &&
+      typeOf(op.getKeyPositions()).getDimSize(1) > op.getNumKeyValueHeads())
+    return "its keys turn with every query head of a group";
+  if (op.getMask())
+    return "keys that its mask hides may be NaN";
+  return "";
+}
+
+/// Keys that turn, as an op of their own that keeps their type.
+static void splitKeyRotation(RewriterBase &rewriter, AttentionOp op) {
+  if (!op.getKeyPositions())
+    return;
+  rewriter.setInsertionPoint(op);
+  const unsigned dims[] = {AttentionOp::B, AttentionOp::H, AttentionOp::M,
+                           AttentionOp::D};
+  SmallVector<unsigned> order;
+  for (AffineExpr expr : op.getKeyMap().getResults())
+    order.push_back(llvm::find(dims, cast<AffineDimExpr>(expr).getPosition()) -
+                    std::begin(dims));
+  auto layout = AffineMap::getMultiDimMapWithTargets(4, order, op.getContext());
+  Value rotated = RotateOp::create(
+      rewriter, op.getLoc(), op.getKey().getType(), op.getKey(),
+      op.getKeyPositions(), op.getOmega(), op.getRopeAttr(),
+      layout.isIdentity() ? AffineMapAttr() : AffineMapAttr::get(layout));
+  rewriter.modifyOpInPlace(op, [&] {
+    op.getKeyMutable().assign(rotated);
+    op.getKeyPositionsMutable().clear();
+    if (op.getQueryPositions())
+      return;
+    op.getOmegaMutable().clear();
+    op.removeRopeAttr();
+  });
+}
+
+/// Accumulators, scores and queries of 16 rows a warp leave the registers for
+/// two blocks on a multiprocessor; 64 keys are a step of 64 products a warp.
+static KernelStrategyAttr select(AttentionOp op) {
+  return KernelStrategyAttr::get(op.getContext(), MatrixUnit::mma,
+                                 /*query_block=*/64, /*key_block=*/64,
+                                 /*stages=*/2, /*warps=*/4);
+}
+
+namespace {
+struct SelectKernelStrategy
+    : repo::impl::SelectKernelStrategyBase<SelectKernelStrategy> {
+  using SelectKernelStrategyBase::SelectKernelStrategyBase;
+  void runOnOperation() override {
+    IRRewriter rewriter(&getContext());
+    SmallVector<AttentionOp> ops;
+    getOperation().walk([&](AttentionOp op) { ops.push_back(op); });
+    for (AttentionOp op : ops) {
+      std::string obstacle = getObstacle(op);
+      if (!obstacle.empty()) {
+        if (op.getKernelStrategy()) {
+          op.emitError("`kernel_strategy` does not fit the op: ") << obstacle;
+          return signalPassFailure();
+        }
+        if (report)
+          op.emitRemark("attention by plain kernels: ") << obstacle;
+        continue;
+      }
+      if (!op.getKernelStrategy()) {
+        op.setKernelStrategyAttr(select(op));
+        ++numChosen;
+      }
+      splitKeyRotation(rewriter, op);
+      if (report) {
+        KernelStrategyAttr strategy = op.getKernelStrategyAttr();
+        op.emitRemark("attention by ")
+            << stringifyMatrixUnit(strategy.getUnit()) << ": "
+            << strategy.getQueryBlock() << " queries by "
+            << strategy.getKeyBlock() << " keys, " << strategy.getStages()
+            << " stages, " << strategy.getWarps() << " warps";
+      }
+    }
+  }
+};
+} // namespace

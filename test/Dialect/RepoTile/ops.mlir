@@ -1,0 +1,40 @@
+// RUN: repo-opt %s --verify-roundtrip | FileCheck %s
+// RUN: repo-opt %s --mlir-print-op-generic | repo-opt --verify-roundtrip | FileCheck %s
+
+// What the examples of the documentation do not show: maps without inputs and with several
+// results, fragments of a warpgroup, both pairings, both combiners.
+
+// CHECK-LABEL: func.func @maps
+func.func @maps(%x: !repo_tile.fragment<64x32xf32, wgmma_acc>, %m: !repo_tile.fragment<64xf32, wgmma_row>) {
+  // CHECK: %{{.*}} = repo_tile.map : () -> !repo_tile.fragment<32xi32, mma_row> {
+  // CHECK-NEXT: ^bb0(%[[R:.*]]: i32, %{{.*}}: i32):
+  // CHECK-NEXT: repo_tile.yield %[[R]] : i32
+  %rows = repo_tile.map : () -> !repo_tile.fragment<32xi32, mma_row> {
+  ^bb0(%row: i32, %column: i32):
+    repo_tile.yield %row : i32
+  }
+  // CHECK: repo_tile.map %{{.*}}, %{{.*}} : (!repo_tile.fragment<64x32xf32, wgmma_acc>, !repo_tile.fragment<64xf32, wgmma_row>) -> (!repo_tile.fragment<64x32xf32, wgmma_acc>, !repo_tile.fragment<64x32xf32, wgmma_acc>)
+  %two:2 = repo_tile.map %x, %m
+    : (!repo_tile.fragment<64x32xf32, wgmma_acc>, !repo_tile.fragment<64xf32, wgmma_row>)
+      -> (!repo_tile.fragment<64x32xf32, wgmma_acc>, !repo_tile.fragment<64x32xf32, wgmma_acc>) {
+  ^bb0(%a: f32, %b: f32, %row: i32, %column: i32):
+    %0 = arith.addf %a, %b : f32
+    repo_tile.yield %0, %a : f32, f32
+  }
+  return
+}
+
+// CHECK-LABEL: func.func @others
+func.func @others(%x: !repo_tile.fragment<64x32xf32, wgmma_acc>, %m: !repo_tile.fragment<64xf32, wgmma_row>,
+                  %q: !repo_tile.fragment<16x64xf16, mma_a>) {
+  // CHECK: repo_tile.reduce sum
+  %0 = repo_tile.reduce sum %x, %m : !repo_tile.fragment<64x32xf32, wgmma_acc>, !repo_tile.fragment<64xf32, wgmma_row>
+  // CHECK: repo_tile.convert %{{.*}} : !repo_tile.fragment<64x32xf32, wgmma_acc> -> !repo_tile.fragment<64x32xf16, wgmma_a>
+  %1 = repo_tile.convert %x : !repo_tile.fragment<64x32xf32, wgmma_acc> -> !repo_tile.fragment<64x32xf16, wgmma_a>
+  // CHECK: repo_tile.map_pairs interleaved %{{.*}} {dim = 48 : i64} : !repo_tile.fragment<16x64xf16, mma_a> {
+  %2 = repo_tile.map_pairs interleaved %q {dim = 48} : !repo_tile.fragment<16x64xf16, mma_a> {
+  ^bb0(%a: f16, %b: f16, %row: i32, %pair: i32):
+    repo_tile.yield %a, %b : f16, f16
+  }
+  return
+}
