@@ -27,7 +27,8 @@ void repo::buildNVVMSchedulePipeline(OpPassManager &pm,
   SelectKernelStrategyOptions choice;
   choice.chip = options.chip;
   choice.report = options.report;
-  pm.addPass(createSelectKernelStrategy(choice));
+  if (!options.plain)
+    pm.addPass(createSelectKernelStrategy(choice));
   DecomposeOptions rest;
   rest.keepKernels = true;
   rest.keepAttributes = true;

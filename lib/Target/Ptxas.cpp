@@ -39,7 +39,8 @@ static std::string readFile(StringRef path) {
 static LogicalResult readDiagnostics(ModuleOp module, StringRef text,
                                      bool report) {
   llvm::Regex name("Compiling entry function '([^']+)'"),
-      spills("([0-9]+) bytes spill stores, ([0-9]+) bytes spill loads"),
+      spills("stack frame, ([0-9]+) bytes spill stores, ([0-9]+) bytes spill "
+             "loads"),
       registers("Used ([0-9]+) registers"), shared("([0-9]+) bytes smem"),
       serialized("C75[0-9][0-9]");
   std::string kernel;

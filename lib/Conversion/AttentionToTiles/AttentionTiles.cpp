@@ -91,17 +91,16 @@ void AttentionTiles::makeFrequencies() {
   for (auto [i, w] : llvm::enumerate(omega))
     table.push_back(float(w / (2 * M_PI) - double(table[i])));
   auto module = op->getParentOfType<ModuleOp>();
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(module.getBody());
+  // The symbol table finds a name that is free.
+  OpBuilder detached(op.getContext());
   int64_t pairs = omega.size();
   auto type = MemRefType::get({2, pairs}, b.getF32Type());
   auto data = DenseElementsAttr::get(
       RankedTensorType::get({2, pairs}, b.getF32Type()), ArrayRef(table));
   auto global = memref::GlobalOp::create(
-      b, loc, "repo_turns", b.getStringAttr("private"), type, data,
+      detached, loc, "repo_turns", b.getStringAttr("private"), type, data,
       /*constant=*/true, /*alignment=*/IntegerAttr());
   SymbolTable(module).insert(global, module.getBody()->begin());
-  b.setInsertionPoint(op);
   frequencies = memref::GetGlobalOp::create(b, loc, type, global.getSymName());
 }
 

@@ -56,6 +56,18 @@ static void declareSharedMemory(gpu::GPUModuleOp module) {
                          /*alignment=*/1024, /*addrSpace=*/3);
 }
 
+/// Without a bound ptxas aims at an occupancy of its own, and spills for it.
+/// How many registers a kernel of tiles takes is its schedule's business.
+static void boundRegisters(gpu::GPUModuleOp module) {
+  auto name = StringAttr::get(module.getContext(),
+                              NVVM::NVVMDialect::getMinctasmAttrName());
+  for (auto function : module.getOps<gpu::GPUFuncOp>())
+    if (function.walk([](SharedBufferOp) { return WalkResult::interrupt(); })
+            .wasInterrupted())
+      function->setAttr(name,
+                        Builder(function.getContext()).getI32IntegerAttr(1));
+}
+
 namespace {
 struct ConvertTilesToNVVM
     : repo::impl::ConvertTilesToNVVMBase<ConvertTilesToNVVM> {
@@ -64,6 +76,7 @@ struct ConvertTilesToNVVM
     if (module.walk([](SharedBufferOp) { return WalkResult::interrupt(); })
             .wasInterrupted())
       declareSharedMemory(module);
+    boundRegisters(module);
     TypeConverter types;
     addConversions(types);
     RewritePatternSet patterns(&getContext());

@@ -27,11 +27,11 @@ func.func @maps(%x: !repo_tile.fragment<64x32xf32, wgmma_acc>, %m: !repo_tile.fr
 // CHECK-LABEL: func.func @others
 func.func @others(%x: !repo_tile.fragment<64x32xf32, wgmma_acc>, %m: !repo_tile.fragment<64xf32, wgmma_row>,
                   %q: !repo_tile.fragment<16x64xf16, mma_a>) {
-  // CHECK: repo_tile.reduce sum
+  // CHECK: repo_tile.reduce {{ *}}sum
   %0 = repo_tile.reduce sum %x, %m : !repo_tile.fragment<64x32xf32, wgmma_acc>, !repo_tile.fragment<64xf32, wgmma_row>
-  // CHECK: repo_tile.convert %{{.*}} : !repo_tile.fragment<64x32xf32, wgmma_acc> -> !repo_tile.fragment<64x32xf16, wgmma_a>
+  // CHECK: repo_tile.convert %{{.*}} : <64x32xf32, wgmma_acc> -> <64x32xf16, wgmma_a>
   %1 = repo_tile.convert %x : !repo_tile.fragment<64x32xf32, wgmma_acc> -> !repo_tile.fragment<64x32xf16, wgmma_a>
-  // CHECK: repo_tile.map_pairs interleaved %{{.*}} {dim = 48 : i64} : !repo_tile.fragment<16x64xf16, mma_a> {
+  // CHECK: repo_tile.map_pairs {{ *}}interleaved %{{.*}} {dim = 48 : i64} : <16x64xf16, mma_a> {
   %2 = repo_tile.map_pairs interleaved %q {dim = 48} : !repo_tile.fragment<16x64xf16, mma_a> {
   ^bb0(%a: f16, %b: f16, %row: i32, %pair: i32):
     repo_tile.yield %a, %b : f16, f16

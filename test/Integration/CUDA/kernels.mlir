@@ -7,9 +7,9 @@
 
 // PTX80: .target sm_80
 // PTX90: .target sm_90a
-// PTX-NOT: .extern
+// PTX-NOT: .extern .func
 // PTX: .visible .entry attention_bf16_kernel0(
-// PTX-NOT: .extern
+// PTX-NOT: .extern .func
 // CHIP: error: expected a chip from sm_80 on that LLVM knows, such as sm_80 or sm_90a, got `sm_75`
 
 // KERNELS-LABEL: func.func @attention_bf16

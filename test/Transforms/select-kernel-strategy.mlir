@@ -1,0 +1,45 @@
+// RUN: repo-opt %s --repo-select-kernel-strategy | FileCheck %s
+// RUN: repo-opt %s --repo-select-kernel-strategy=report -o /dev/null 2>&1 | FileCheck %s --check-prefix=REPORT
+
+#r = #repo.rope<theta = 500000.0, dim = 128>
+#odd = #repo.rope<theta = 500000.0, dim = 48>
+
+// Keys that turn do so once, in their own type; queries turn in the kernel.
+// CHECK-LABEL: func.func @turns
+// CHECK: %[[K:.*]] = repo.rotate %arg1 by(%arg4) {{.*}} -> tensor<1x2x?x128xbf16>
+// CHECK: repo.attention %arg0, %[[K]], %arg2 query_positions(%arg3) into
+// CHECK-SAME: kernel_strategy = #repo.kernel_strategy<unit = mma, query_block = 64, key_block = 64, stages = 2, warps = 4>
+// REPORT: remark: attention by mma: 64 queries by 64 keys, 2 stages, 4 warps
+func.func @turns(%q: tensor<1x4x?x128xbf16>, %k: tensor<1x2x?x128xbf16>, %v: tensor<1x2x?x128xbf16>,
+    %zq: tensor<1x4x?xf32>, %zk: tensor<1x2x?xf32>, %o: tensor<1x4x?x128xbf16>) -> tensor<1x4x?x128xbf16> {
+  %0 = repo.attention %q, %k, %v query_positions(%zq) key_positions(%zk) into %o {causal, rope = #r}
+    : (tensor<1x4x?x128xbf16>, tensor<1x2x?x128xbf16>, tensor<1x2x?x128xbf16>, tensor<1x4x?xf32>, tensor<1x2x?xf32>, tensor<1x4x?x128xbf16>) -> tensor<1x4x?x128xbf16>
+  return %0 : tensor<1x4x?x128xbf16>
+}
+
+// A strategy that is there stays.
+// CHECK-LABEL: func.func @given
+// CHECK: kernel_strategy = #repo.kernel_strategy<unit = mma, query_block = 128, key_block = 32, stages = 3, warps = 8>
+// REPORT: remark: attention by mma: 128 queries by 32 keys, 3 stages, 8 warps
+func.func @given(%q: tensor<1x4x?x64xf16>, %k: tensor<1x4x?x64xf16>, %o: tensor<1x4x?x64xf16>) -> tensor<1x4x?x64xf16> {
+  %0 = repo.attention %q, %k, %k into %o
+    {kernel_strategy = #repo.kernel_strategy<unit = mma, query_block = 128, key_block = 32, stages = 3, warps = 8>}
+    : (tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>) -> tensor<1x4x?x64xf16>
+  return %0 : tensor<1x4x?x64xf16>
+}
+
+// What the matrix units cannot do keeps the plain kernels.
+// CHECK-LABEL: func.func @plain
+// CHECK-NOT: kernel_strategy
+// REPORT: remark: attention by plain kernels: its queries, keys and values are not all bf16 or all f16
+// REPORT: remark: attention by plain kernels: its heads are not 64 or 128 wide
+// REPORT: remark: attention by plain kernels: a thread does not hold both channels of a pair
+// REPORT: remark: attention by plain kernels: keys that its mask hides may be NaN
+func.func @plain(%a: tensor<1x4x?x64xf32>, %b: tensor<1x4x?x80xf16>, %c: tensor<1x4x?x64xf16>, %z: tensor<1x4x?xf32>, %m: tensor<1x1x?x?xi1>)
+    -> (tensor<1x4x?x64xf32>, tensor<1x4x?x80xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>) {
+  %0 = repo.attention %a, %a, %a into %a : (tensor<1x4x?x64xf32>, tensor<1x4x?x64xf32>, tensor<1x4x?x64xf32>, tensor<1x4x?x64xf32>) -> tensor<1x4x?x64xf32>
+  %1 = repo.attention %b, %b, %b into %b : (tensor<1x4x?x80xf16>, tensor<1x4x?x80xf16>, tensor<1x4x?x80xf16>, tensor<1x4x?x80xf16>) -> tensor<1x4x?x80xf16>
+  %2 = repo.attention %c, %c, %c query_positions(%z) into %c {rope = #odd} : (tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?xf32>, tensor<1x4x?x64xf16>) -> tensor<1x4x?x64xf16>
+  %3 = repo.attention %c, %c, %c mask(%m) into %c : (tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x1x?x?xi1>, tensor<1x4x?x64xf16>) -> tensor<1x4x?x64xf16>
+  return %0, %1, %2, %3 : tensor<1x4x?x64xf32>, tensor<1x4x?x80xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>
+}
