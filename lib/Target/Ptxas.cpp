@@ -12,9 +12,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "NVPTX.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/IR/Matchers.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/MathExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Regex.h"
@@ -35,9 +38,46 @@ static std::string readFile(StringRef path) {
   return buffer ? (*buffer)->getBuffer().str() : "";
 }
 
+/// Threads of a block and bytes of dynamic shared memory, where a launch of the
+/// kernel says both as numbers.
+static std::optional<std::pair<int64_t, int64_t>> findLaunch(ModuleOp module,
+                                                             StringRef kernel) {
+  std::optional<std::pair<int64_t, int64_t>> found;
+  module.walk([&](gpu::LaunchFuncOp launch) {
+    if (launch.getKernelName() != kernel)
+      return;
+    gpu::KernelDim3 block = launch.getBlockSizeOperandValues();
+    APInt x, y, z, bytes(32, 0);
+    Value dynamic = launch.getDynamicSharedMemorySize();
+    if (matchPattern(block.x, m_ConstantInt(&x)) &&
+        matchPattern(block.y, m_ConstantInt(&y)) &&
+        matchPattern(block.z, m_ConstantInt(&z)) &&
+        (!dynamic || matchPattern(dynamic, m_ConstantInt(&bytes))))
+      found = {x.getSExtValue() * y.getSExtValue() * z.getSExtValue(),
+               bytes.getSExtValue()};
+  });
+  return found;
+}
+
+/// Blocks that a multiprocessor holds at once (CUDA C++ programming guide,
+/// "Technical specifications per compute capability"). Registers are given to
+/// warps in units of 256; a block takes 1 KB of shared memory beside its own.
+static int64_t getOccupancy(StringRef chip, int64_t threads, int64_t registers,
+                            int64_t sharedBytes) {
+  bool small = chip.starts_with("sm_86") || chip.starts_with("sm_89") ||
+               chip.starts_with("sm_12");
+  bool large = chip.starts_with("sm_9") || chip.starts_with("sm_10");
+  int64_t maxThreads = small ? 1536 : 2048, maxBlocks = small ? 24 : 32;
+  int64_t maxShared = (small ? 100 : large ? 228 : 164) << 10;
+  int64_t warps = llvm::divideCeil(uint64_t(threads), 32);
+  int64_t perWarp = llvm::alignTo(uint64_t(registers) * 32, 256);
+  return std::min({maxBlocks, maxThreads / threads, 65536 / perWarp / warps,
+                   maxShared / (sharedBytes + 1024)});
+}
+
 /// Judges what ptxas -v said; a kernel's lines follow its name.
 static LogicalResult readDiagnostics(ModuleOp module, StringRef text,
-                                     bool report) {
+                                     StringRef chip, bool report) {
   llvm::Regex name("Compiling entry function '([^']+)'"),
       spills("stack frame, ([0-9]+) bytes spill stores, ([0-9]+) bytes spill "
              "loads"),
@@ -60,10 +100,21 @@ static LogicalResult readDiagnostics(ModuleOp module, StringRef text,
     } else if (registers.match(line, &match)) {
       std::string count = match[1].str();
       std::string bytes = shared.match(line, &match) ? match[1].str() : "0";
-      if (report)
-        module.emitRemark("kernel `")
-            << kernel << "`: " << count << " registers, " << bytes
-            << " bytes of shared memory, " << stores << " bytes of spills";
+      if (!report)
+        continue;
+      InFlightDiagnostic remark = module.emitRemark("kernel `");
+      remark << kernel << "`: " << count << " registers, " << bytes
+             << " bytes of shared memory, " << stores << " bytes of spills";
+      if (auto launch = findLaunch(module, kernel)) {
+        int64_t dynamic = launch->second;
+        if (dynamic)
+          remark << ", " << dynamic << " bytes of dynamic shared memory";
+        remark << ", "
+               << getOccupancy(chip, launch->first, std::stoll(count),
+                               std::stoll(bytes) + dynamic)
+               << " blocks of " << launch->first
+               << " threads on a multiprocessor";
+      }
     }
   }
   return success();
@@ -122,7 +173,7 @@ LogicalResult mlir::repo::assemblePTX(ModuleOp module, StringRef ptx,
     return module.emitError("ptxas failed: ")
            << (line.empty() ? StringRef(error) : line).str();
   }
-  if (failed(readDiagnostics(module, text, report)))
+  if (failed(readDiagnostics(module, text, chip, report)))
     return failure();
   cubin = readFile(output);
   return success();

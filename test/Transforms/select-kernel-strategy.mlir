@@ -9,7 +9,7 @@
 // CHECK: %[[K:.*]] = repo.rotate %arg1 by(%arg4) {{.*}} -> tensor<1x2x?x128xbf16>
 // CHECK: repo.attention %arg0, %[[K]], %arg2 query_positions(%arg3) into
 // CHECK-SAME: kernel_strategy = #repo.kernel_strategy<unit = mma, query_block = 64, key_block = 64, stages = 2, warps = 4>
-// REPORT: remark: attention by mma: 64 queries by 64 keys, 2 stages, 4 warps
+// REPORT: remark: attention by mma: 64 queries by 64 keys, 2 stages, 4 warps; cycles of a tile on sm_80: tensor 1024, issue {{[0-9]+}}, special functions 256, shared memory 1024, cache {{[0-9]+}}
 func.func @turns(%q: tensor<1x4x?x128xbf16>, %k: tensor<1x2x?x128xbf16>, %v: tensor<1x2x?x128xbf16>,
     %zq: tensor<1x4x?xf32>, %zk: tensor<1x2x?xf32>, %o: tensor<1x4x?x128xbf16>) -> tensor<1x4x?x128xbf16> {
   %0 = repo.attention %q, %k, %v query_positions(%zq) key_positions(%zk) into %o {causal, rope = #r}

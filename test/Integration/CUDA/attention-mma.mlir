@@ -10,8 +10,8 @@
 // RUN: repo-compile %s --target=cuda --chip=sm_120 --emit=cubin -o %t.120
 // RUN: repo-compile %s --target=cuda --chip=sm_80 --emit=ptx -o - | FileCheck %s --check-prefix=PTX
 
-// CHECK-DAG: remark: kernel `prefill_attention0`: {{[0-9]+}} registers, {{[0-9]+}} bytes of shared memory, 0 bytes of spills
-// CHECK-DAG: remark: kernel `everything_attention0`: {{[0-9]+}} registers, {{[0-9]+}} bytes of shared memory, 0 bytes of spills
+// CHECK-DAG: remark: kernel `prefill_attention0`: {{[0-9]+}} registers, {{[0-9]+}} bytes of shared memory, 0 bytes of spills, {{[0-9]+}} bytes of dynamic shared memory, {{[0-9]+}} blocks of 128 threads on a multiprocessor
+// CHECK-DAG: remark: kernel `everything_attention0`: {{[0-9]+}} registers, {{[0-9]+}} bytes of shared memory, 0 bytes of spills, {{[0-9]+}} bytes of dynamic shared memory, {{[0-9]+}} blocks of 128 threads on a multiprocessor
 
 // PTX: .extern .shared .align 1024 .b8 smem[];
 // PTX: .entry prefill_attention0(

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "KernelModel.h"
 #include "mlir/IR/PatternMatch.h"
 #include "repo/Dialect/Repo/IR/Repo.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
@@ -27,6 +28,12 @@ static ShapedType typeOf(Value value) {
 /// Whether the last dimension of an operand is `dim`.
 static bool isInnermost(AffineMap map, unsigned dim) {
   return map.getResults().back() == getAffineDimExpr(dim, map.getContext());
+}
+
+static int64_t getValueSize(AttentionOp op) {
+  auto position = *op.getValueMap().getResultPosition(
+      getAffineDimExpr(AttentionOp::E, op.getContext()));
+  return typeOf(op.getValue()).getDimSize(position);
 }
 
 /// Why the matrix units cannot compute the op, or "".
@@ -124,11 +131,17 @@ struct SelectKernelStrategy
       splitKeyRotation(rewriter, op);
       if (report) {
         KernelStrategyAttr strategy = op.getKernelStrategyAttr();
+        TileCycles cycles =
+            estimateTile(strategy, op.getHeadSize(), getValueSize(op), chip);
         op.emitRemark("attention by ")
             << stringifyMatrixUnit(strategy.getUnit()) << ": "
             << strategy.getQueryBlock() << " queries by "
             << strategy.getKeyBlock() << " keys, " << strategy.getStages()
-            << " stages, " << strategy.getWarps() << " warps";
+            << " stages, " << strategy.getWarps()
+            << " warps; cycles of a tile on " << chip << ": tensor "
+            << cycles.tensor << ", issue " << cycles.issue
+            << ", special functions " << cycles.special << ", shared memory "
+            << cycles.shared << ", cache " << cycles.cache;
       }
     }
   }
