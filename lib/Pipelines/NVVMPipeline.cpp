@@ -27,8 +27,7 @@ void repo::buildNVVMSchedulePipeline(OpPassManager &pm,
   SelectKernelStrategyOptions choice;
   choice.chip = options.chip;
   choice.report = options.report;
-  if (!options.plain)
-    pm.addPass(createSelectKernelStrategy(choice));
+  pm.addPass(createSelectKernelStrategy(choice));
   DecomposeOptions rest;
   rest.keepKernels = true;
   rest.keepAttributes = true;

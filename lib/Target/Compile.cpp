@@ -67,8 +67,6 @@ static void addStage(OpPassManager &pm, StringRef stage,
       NVVMOptions nvvm;
       nvvm.chip = options.chip;
       nvvm.report = options.report;
-      // The emulator behind --emulate knows plain kernels.
-      nvvm.plain = options.emulate;
       buildNVVMSchedulePipeline(pm, nvvm);
     } else if (stage == "tile") {
       buildNVVMTilePipeline(pm);

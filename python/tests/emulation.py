@@ -60,16 +60,6 @@ class Kernels:
             else:
                 arrays.append(argument)
                 values.append(ctypes.c_void_p(argument.ctypes.data))
-        self.launch_values(function, grid, block, shared, values, arrays, order)
-
-    def launch_words(self, name, grid, block, shared, words, arrays, order=0):
-        """Arguments are 64-bit words (those of buffers: pointers, offsets, sizes, strides) that point into arrays."""
-        function = ctypes.c_void_p()
-        check(driver.cuModuleGetFunction(ctypes.byref(function), self.module, name.encode()))
-        check(driver.cuFuncSetAttribute(function, 8, shared))
-        self.launch_values(function, grid, block, shared, [ctypes.c_int64(w) for w in words], arrays, order)
-
-    def launch_values(self, function, grid, block, shared, values, arrays, order):
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
         for array in arrays:
             driver.cuMemHostRegister_v2(ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes), 0)

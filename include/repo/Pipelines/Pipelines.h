@@ -80,8 +80,6 @@ struct NVVMOptions : PassPipelineOptions<NVVMOptions> {
                            llvm::cl::desc("a GPU, such as sm_80 or sm_90a")};
   Option<bool> report{*this, "report", llvm::cl::init(false),
                       llvm::cl::desc("say by remarks what was decided")};
-  Option<bool> plain{*this, "plain", llvm::cl::init(false),
-                     llvm::cl::desc("leave the matrix units alone")};
 };
 
 /// The NVIDIA path behind the entries, in four stages: attention that the matrix

@@ -1,4 +1,4 @@
-//===- ScheduleAttentionMma.cpp - Attention by mma.sync -------------------===//
+//===- ScheduleAttentionMma.cpp - Attention by mma.sync or wgmma ----------===//
 //
 // Part of the RePo compiler, under the Apache License v2.0 with LLVM
 // Exceptions. See LICENSE for license information.
@@ -45,6 +45,7 @@ private:
   MemRefType bufferType(int64_t stages, int64_t rows, int64_t columns);
   Value allocate(MemRefType type);
   void copyTile(Value tile);
+  void waitForCopies(int64_t pending);
   Value loadQueries(Value firstRow);
   SoftmaxState loop(Value from, Value to, SoftmaxState state, bool masked);
   SoftmaxState step(Value tile, SoftmaxState state, bool masked);
@@ -99,6 +100,20 @@ void MmaSchedule::copyTile(Value tile) {
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
 }
 
+/// Waits until all warps see what all but the last `pending` groups copied.
+/// wgmma reads shared memory past the caches of ordinary accesses: the fence
+/// makes what was copied visible there.
+void MmaSchedule::waitForCopies(int64_t pending) {
+  NVVM::CpAsyncWaitGroupOp::create(b, loc, pending);
+  if (strategy.getUnit() == MatrixUnit::wgmma)
+    NVVM::FenceProxyOp::create(
+        b, loc,
+        NVVM::ProxyKindAttr::get(b.getContext(), NVVM::ProxyKind::async_shared),
+        NVVM::SharedSpaceAttr::get(b.getContext(),
+                                   NVVM::SharedSpace::shared_cta));
+  gpu::BarrierOp::create(b, loc);
+}
+
 Value MmaSchedule::loadQueries(Value warpRow) {
   MemRefType type = bufferType(1, strategy.getQueryBlock(), tiles.headSize);
   Value buffer = allocate(type);
@@ -112,8 +127,7 @@ Value MmaSchedule::loadQueries(Value warpRow) {
                                     strategy.getKeyBlock(), tiles.valueSize));
   for (int64_t i = 0; i + 1 != strategy.getStages(); ++i)
     copyTile(tiles.add(range.first, tiles.index(i)));
-  NVVM::CpAsyncWaitGroupOp::create(b, loc, strategy.getStages() - 1);
-  gpu::BarrierOp::create(b, loc);
+  waitForCopies(strategy.getStages() - 1);
   Value loaded = LoadSharedOp::create(b, loc, tiles.operandType(tiles.headSize),
                                       buffer, tiles.index(0), warpRow);
   return tiles.rotate(loaded, firstRow);
@@ -123,8 +137,7 @@ SoftmaxState MmaSchedule::step(Value tile, SoftmaxState state, bool masked) {
   int64_t keyBlock = strategy.getKeyBlock(), stages = strategy.getStages();
   // Of the groups committed, all but the last stages - 2 are needed: those up
   // to this tile's.
-  NVVM::CpAsyncWaitGroupOp::create(b, loc, stages - 2);
-  gpu::BarrierOp::create(b, loc);
+  waitForCopies(stages - 2);
   // Behind the barrier nobody reads the stage of the tile before this one.
   copyTile(tiles.add(tile, tiles.index(stages - 1)));
   Value stage = stageOf(tile);
@@ -189,7 +202,8 @@ void MmaSchedule::build(unsigned number) {
   firstQuery = tiles.mul(block, queryBlock);
   tiles.enterBlock(launch.getBlockIds().y, launch.getBlockIds().x, firstQuery);
   range = tiles.getKeyTiles(queryBlock, strategy.getKeyBlock());
-  Value warpRow = tiles.mul(tiles.floorDiv(launch.getThreadIds().x, 32),
+  int64_t owner = strategy.getUnit() == MatrixUnit::mma ? 32 : 128;
+  Value warpRow = tiles.mul(tiles.floorDiv(launch.getThreadIds().x, owner),
                             strategy.getRows());
   firstRow = tiles.add(firstQuery, warpRow);
   key = tiles.sliceKey();
@@ -213,8 +227,7 @@ struct ScheduleAttentionMma
     SmallVector<AttentionOp> ops;
     getOperation().walk([&](AttentionOp op) {
       KernelStrategyAttr strategy = op.getKernelStrategyAttr();
-      if (strategy && strategy.getUnit() == MatrixUnit::mma &&
-          op->getNumResults() == 0)
+      if (strategy && op->getNumResults() == 0)
         ops.push_back(op);
     });
     llvm::SmallDenseMap<Operation *, unsigned> numbers;

@@ -109,15 +109,15 @@ struct LoadSharedPattern : OpConversionPattern<LoadSharedOp> {
     ThreadBuilder t(rewriter, op.getLoc());
     MemRefType buffer = op.getSource().getType();
     FragmentType type = op.getResult().getType();
-    if (type.isWarpgroup())
-      return rewriter.notifyMatchFailure(op, "fragments of a warpgroup");
     Value start = t.stage(adaptor.getSource().front(), buffer, op.getStage());
     // Lanes 0-15 address rows, lanes 16-31 the same rows eight columns on.
     Value row = t.add(t.toI32(op.getRow()), t.both(t.lane(), 15));
+    if (type.isWarpgroup())
+      row = t.add(row, t.shiftLeft(t.both(t.shiftRight(t.thread(), 5), 3), 4));
     Value half = t.shiftRight(t.lane(), 4);
     auto pair = VectorType::get(2, type.getElementType());
     SmallVector<Value> registers;
-    for (int64_t step = 0; step != type.getRows(); step += 16)
+    for (int64_t step = 0; step != type.getRows(); step += type.getRowStep())
       for (int64_t k = 0; k != type.getColumns(); k += 16)
         for (Value matrix : t.loadMatrices(
                  t.chunk(start, buffer, row, step, half, k / 8), false))

@@ -199,7 +199,7 @@ func.func @convert_back(%x: !repo_tile.fragment<16x64xbf16, mma_a>) {
 
 func.func @mma_c1(%a: !repo_tile.fragment<64x64xbf16, mma_a>, %c: !repo_tile.fragment<64x64xf32, wgmma_acc>, %i: index) {
   %b = repo_tile.shared_buffer {offset = 0} : memref<1x1x64x64xbf16, #gpu.address_space<workgroup>>
-  // expected-error @+1 {{cannot consume layout `wgmma_acc` as accumulator: expected `mma_acc`}}
+  // expected-error @+1 {{cannot consume layout `wgmma_acc` as accumulator beside an operand `mma_a`}}
   %0 = repo_tile.mma %a, %b[%i], %c : !repo_tile.fragment<64x64xbf16, mma_a>, memref<1x1x64x64xbf16, #gpu.address_space<workgroup>>, !repo_tile.fragment<64x64xf32, wgmma_acc>
   return
 }
@@ -208,7 +208,7 @@ func.func @mma_c1(%a: !repo_tile.fragment<64x64xbf16, mma_a>, %c: !repo_tile.fra
 
 func.func @mma_c2(%a: !repo_tile.fragment<16x64xf32, mma_acc>, %c: !repo_tile.fragment<16x64xf32, mma_acc>, %i: index) {
   %b = repo_tile.shared_buffer {offset = 0} : memref<1x1x64x64xbf16, #gpu.address_space<workgroup>>
-  // expected-error @+1 {{cannot consume layout `mma_acc` as operand A: expected `mma_a`, which repo_tile.convert makes of it}}
+  // expected-error @+1 {{cannot consume layout `mma_acc` as operand A: expected `mma_a` or `wgmma_a`, which repo_tile.convert makes of it}}
   %0 = repo_tile.mma %a, %b[%i], %c : !repo_tile.fragment<16x64xf32, mma_acc>, memref<1x1x64x64xbf16, #gpu.address_space<workgroup>>, !repo_tile.fragment<16x64xf32, mma_acc>
   return
 }

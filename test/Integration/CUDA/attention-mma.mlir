@@ -3,7 +3,8 @@
 
 // REQUIRES: ptxas
 // RUN: repo-compile %s --target=cuda --chip=sm_80 --emit=cubin --report -o %t.80 2>&1 | FileCheck %s
-// RUN: repo-compile %s --target=cuda --chip=sm_90a --emit=cubin --report -o %t.90 2>&1 | FileCheck %s
+// RUN: sed 's/{causal, r/{kernel_strategy = #s, causal, r/; s/{window/{kernel_strategy = #s, window/' %s > %t.mlir
+// RUN: repo-compile %t.mlir --target=cuda --chip=sm_90a --emit=cubin --report -o %t.90 2>&1 | FileCheck %s
 // RUN: repo-compile %s --target=cuda --chip=sm_86 --emit=cubin -o %t.86
 // RUN: repo-compile %s --target=cuda --chip=sm_89 --emit=cubin -o %t.89
 // RUN: repo-compile %s --target=cuda --chip=sm_100a --emit=cubin -o %t.100
@@ -27,6 +28,7 @@
 // PTX: ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16
 // PTX-COUNT-64: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
 
+#s = #repo.kernel_strategy<unit = mma, query_block = 64, key_block = 64, stages = 2, warps = 4>
 #r = #repo.rope<theta = 500000.0, dim = 128>
 #i = #repo.rope<theta = 10000.0, dim = 32, layout = interleaved, scaling = #repo.yarn<factor = 2.0, original = 4096>>
 

@@ -42,21 +42,24 @@ TileCycles mlir::repo::estimateTile(KernelStrategyAttr strategy,
   int64_t rows = strategy.getQueryBlock(), keys = strategy.getKeyBlock(),
           warps = strategy.getWarps(), channels = headSize + valueSize;
   TileCycles cycles;
-  cycles.tensor = rows * keys * channels / rates.products;
+  bool mma = strategy.getUnit() == MatrixUnit::mma;
+  int64_t products = mma ? rates.products : 2 * rates.products;
+  cycles.tensor = rows * keys * channels / products;
   cycles.special = rows * keys / rates.special;
-  // Every warp reads all keys and values for its rows.
-  cycles.shared = warps * keys * channels * 2 / rates.sharedBytes;
+  // Every warp, or warpgroup, reads all keys and values for its rows.
+  int64_t readers = mma ? warps : warps / 4;
+  cycles.shared = readers * keys * channels * 2 / rates.sharedBytes;
   cycles.cache = keys * channels * 2 / rates.cacheBytes;
   // Warp instructions, on four schedulers: products of 16x8x16; an ldmatrix for
   // every two of a row step; of a score maximum, fused multiply-add, 2^x, sum
   // and half a conversion; the accumulator's scaling; copies with their
   // addresses.
-  int64_t products = rows * keys * channels / (16 * 8 * 16);
-  int64_t loads = warps * keys * channels / (16 * 16);
+  int64_t multiplies = mma ? rows * keys * channels / (16 * 8 * 16) : 0;
+  int64_t loads = mma ? warps * keys * channels / (16 * 16) : 0;
   int64_t scores = rows * keys * 9 / 2 / 32;
   int64_t scaling = rows * valueSize / 32;
   int64_t copies = 3 * keys * channels * 2 / 16 / 32;
   cycles.issue = llvm::divideCeil(
-      uint64_t(products + loads + scores + scaling + copies), 4);
+      uint64_t(multiplies + loads + scores + scaling + copies), 4);
   return cycles;
 }

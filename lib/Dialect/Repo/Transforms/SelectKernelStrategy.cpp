@@ -97,11 +97,21 @@ static void splitKeyRotation(RewriterBase &rewriter, AttentionOp op) {
   });
 }
 
-/// Accumulators, scores and queries of 16 rows a warp leave the registers for
-/// two blocks on a multiprocessor; 64 keys are a step of 64 products a warp.
-static KernelStrategyAttr select(AttentionOp op) {
+/// The largest tiles of keys with which the kernels leave ptxas registers
+/// enough: a window is one loop more, bias and frequencies are addresses to
+/// keep. mma: 16 queries a warp, two blocks on a multiprocessor. wgmma: two
+/// warpgroups share keys and values.
+static KernelStrategyAttr select(AttentionOp op, StringRef chip) {
+  bool wide = std::max(op.getHeadSize(), getValueSize(op)) == 128;
+  bool crowded = op.getWindow() || op.getBias() || op.getOmega();
+  if (chip == "sm_90a") {
+    int64_t keys = !wide ? 128 : crowded ? 64 : 96;
+    return KernelStrategyAttr::get(op.getContext(), MatrixUnit::wgmma,
+                                   /*query_block=*/128, keys, /*stages=*/2,
+                                   /*warps=*/8);
+  }
   return KernelStrategyAttr::get(op.getContext(), MatrixUnit::mma,
-                                 /*query_block=*/64, /*key_block=*/64,
+                                 /*query_block=*/64, wide && crowded ? 32 : 64,
                                  /*stages=*/2, /*warps=*/4);
 }
 
@@ -125,7 +135,7 @@ struct SelectKernelStrategy
         continue;
       }
       if (!op.getKernelStrategy()) {
-        op.setKernelStrategyAttr(select(op));
+        op.setKernelStrategyAttr(select(op, chip));
         ++numChosen;
       }
       splitKeyRotation(rewriter, op);

@@ -211,17 +211,17 @@ LogicalResult MmaOp::verify() {
   auto a = cast<FragmentType>(getA().getType());
   FragmentType init = getInit().getType();
   MemRefType b = getB().getType();
-  if (a.getLayout() != Layout::mma_a)
+  if (!a.isOperand())
     return emitOpError("cannot consume layout `")
            << stringifyLayout(a.getLayout())
-           << "` as operand A: expected `mma_a`"
-           << (a.getLayout() == Layout::mma_acc
-                   ? ", which repo_tile.convert makes of it"
-                   : "");
-  if (init.getLayout() != Layout::mma_acc)
+           << "` as operand A: expected `mma_a` or `wgmma_a`"
+           << (a.isAccumulator() ? ", which repo_tile.convert makes of it"
+                                 : "");
+  if (a.isWarpgroup() != init.isWarpgroup())
     return emitOpError("cannot consume layout `")
            << stringifyLayout(init.getLayout())
-           << "` as accumulator: expected `mma_acc`";
+           << "` as accumulator beside an operand `"
+           << stringifyLayout(a.getLayout()) << "`";
   if (a.getElementType() != b.getElementType())
     return emitOpError("expected operands of the same elements, got ")
            << a.getElementType() << " and " << b.getElementType();
@@ -236,5 +236,9 @@ LogicalResult MmaOp::verify() {
            << "] and [" << init.getRows() << ", " << init.getColumns() << "]";
   if (n % 16 != 0)
     return emitOpError("expected a multiple of 16 columns, got ") << n;
+  if (init.isWarpgroup() && (init.getRows() != 64 || n > 256))
+    return emitOpError("expected 64 rows and at most 256 columns of a "
+                       "warpgroup, got ")
+           << init.getRows() << " and " << n;
   return success();
 }
