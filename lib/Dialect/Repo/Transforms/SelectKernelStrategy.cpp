@@ -105,7 +105,7 @@ static KernelStrategyAttr select(AttentionOp op, StringRef chip) {
   bool wide = std::max(op.getHeadSize(), getValueSize(op)) == 128;
   bool crowded = op.getWindow() || op.getBias() || op.getOmega();
   if (chip == "sm_90a") {
-    int64_t keys = !wide ? 128 : crowded ? 64 : 96;
+    int64_t keys = (wide ? 96 : 128) - (crowded ? 32 : 0);
     return KernelStrategyAttr::get(op.getContext(), MatrixUnit::wgmma,
                                    /*query_block=*/128, keys, /*stages=*/2,
                                    /*warps=*/8);
