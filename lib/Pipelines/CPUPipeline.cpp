@@ -20,6 +20,7 @@ static constexpr StringRef splitRotation = "repo-split-rotation",
                            tileAttentionOnTiles = "repo-tile-attention-amx",
                            tileRotation = "repo-tile-rotation",
                            expandTrigonometry = "repo-expand-trigonometry",
+                           fuseContractions = "repo-fuse-contractions",
                            packWeights = "repo-pack-weights",
                            parallelize = "repo-parallelize",
                            lowerBlocks = "repo-lower-online-attention",
@@ -29,11 +30,13 @@ static constexpr StringRef splitRotation = "repo-split-rotation",
                                "repo-vectorize-contractions";
 
 ArrayRef<StringRef> repo::getOptionalCPUPasses() {
-  static constexpr StringRef names[] = {
-      packWeights,         splitRotation,      splitKeys,
-      vectorizeTransposes, tileAttention,      tileAttentionOnTiles,
-      tileRotation,        expandTrigonometry, parallelize,
-      lowerBlocks,         lowerTileBlocks,    vectorizeContractions};
+  static constexpr StringRef names[] = {fuseContractions,     packWeights,
+                                        splitRotation,        splitKeys,
+                                        vectorizeTransposes,  tileAttention,
+                                        tileAttentionOnTiles, tileRotation,
+                                        expandTrigonometry,   parallelize,
+                                        lowerBlocks,          lowerTileBlocks,
+                                        vectorizeContractions};
   return names;
 }
 
@@ -43,14 +46,16 @@ static bool wants(const repo::CPUOptions &options, StringRef pass) {
 
 void repo::buildCPUPackingPipeline(OpPassManager &pm,
                                    const CPUOptions &options) {
-  if (!wants(options, packWeights))
-    return;
-  int64_t lanes = options.target.getVectorLanes();
   pm.addPass(createAddPackedEntries());
-  PackWeightsOptions panels;
-  panels.columns = lanes * options.target.getVectorRegisters() / 8;
-  panels.matrixUnit = options.target.hasMatrixUnit();
-  pm.addPass(createPackWeights(panels));
+  if (wants(options, fuseContractions))
+    pm.addPass(createFuseContractions());
+  if (wants(options, packWeights)) {
+    PackWeightsOptions panels;
+    panels.columns = options.target.getVectorLanes() *
+                     options.target.getVectorRegisters() / 8;
+    panels.matrixUnit = options.target.hasMatrixUnit();
+    pm.addPass(createPackWeights(panels));
+  }
   pm.addPass(createHoistPacking());
 }
 

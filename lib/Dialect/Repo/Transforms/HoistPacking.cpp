@@ -114,11 +114,15 @@ static BitVector replaceArguments(func::FuncOp function,
   for (Operation *op : llvm::reverse(dead)) {
     if (!op->use_empty())
       continue;
-    SmallVector<Value> operands(op->getOperands());
-    op->erase();
-    for (Value operand : operands)
+    // Its literals and destinations; other operands are in the list.
+    SetVector<Operation *> literals;
+    for (Value operand : op->getOperands())
       if (Operation *literal = operand.getDefiningOp();
-          literal && isOpTriviallyDead(literal))
+          literal && literal->getNumOperands() == 0)
+        literals.insert(literal);
+    op->erase();
+    for (Operation *literal : literals)
+      if (isOpTriviallyDead(literal))
         literal->erase();
   }
   BitVector gone(function.getNumArguments());

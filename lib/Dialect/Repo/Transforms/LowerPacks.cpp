@@ -93,6 +93,16 @@ struct LowerPacks : repo::impl::LowerPacksBase<LowerPacks> {
     for (linalg::PackOp op : packs)
       if (failed(lowerToGeneric(rewriter, op)))
         return signalPassFailure();
+    // Weights side by side that do not fill their panels.
+    SmallVector<tensor::ConcatOp> concats;
+    getOperation().walk([&](tensor::ConcatOp op) { concats.push_back(op); });
+    for (tensor::ConcatOp op : concats) {
+      rewriter.setInsertionPoint(op);
+      FailureOr<SmallVector<Value>> values = op.decomposeOperation(rewriter);
+      if (failed(values))
+        return signalPassFailure();
+      rewriter.replaceOp(op, *values);
+    }
   }
 };
 } // namespace

@@ -65,7 +65,9 @@ static std::optional<Candidate> match(linalg::LinalgOp op) {
       continue;
     unsigned other = 1 - *at;
     c.column = c.weightMap.getDimPosition(other);
-    if (getPosition(c.xMap, c.column) || !getPosition(c.outMap, c.column))
+    // The lanes of a vector are columns: they lie side by side in the output.
+    if (getPosition(c.xMap, c.column) ||
+        getPosition(c.outMap, c.column) != c.outMap.getNumResults() - 1)
       continue;
     c.numProducts = type.getDimSize(*at);
     c.numColumns = type.getDimSize(other);
@@ -118,10 +120,29 @@ static Value join(OpBuilder &b, Location loc, Value value, unsigned dim,
                                         strides);
 }
 
-/// The weights in panels: [p, i, l], or [p, i / r, l, r].
+/// The weights in panels: [p, i, l], or [p, i / r, l, r]. Weights side by side
+/// that fill their panels are packed one by one.
 static Value pack(OpBuilder &b, Location loc, const Candidate &c,
                   int64_t columns, int64_t interleave) {
   auto type = cast<RankedTensorType>(c.weight.getType());
+  if (auto concat = c.weight.getDefiningOp<tensor::ConcatOp>();
+      concat && concat.getDim() == *getPosition(c.weightMap, c.column) &&
+      llvm::all_of(concat.getInputs(), [&](Value input) {
+        return cast<RankedTensorType>(input.getType())
+                       .getDimSize(concat.getDim()) %
+                   columns ==
+               0;
+      })) {
+    SmallVector<Value> panels;
+    for (Value input : concat.getInputs()) {
+      Candidate part = c;
+      part.weight = input;
+      part.numColumns =
+          cast<RankedTensorType>(input.getType()).getDimSize(concat.getDim());
+      panels.push_back(pack(b, loc, part, columns, interleave));
+    }
+    return tensor::ConcatOp::create(b, loc, 0, panels);
+  }
   int64_t columnDim = *getPosition(c.weightMap, c.column);
   SmallVector<int64_t> positions = {columnDim}, permutation;
   SmallVector<OpFoldResult> tiles = {b.getIndexAttr(columns)};
@@ -231,6 +252,9 @@ static bool packContraction(OpBuilder &b, linalg::LinalgOp op,
   op->erase();
   if (fill && fill->use_empty())
     fill->erase();
+  if (Operation *concat = c.weight.getDefiningOp();
+      concat && isOpTriviallyDead(concat))
+    concat->erase();
   return true;
 }
 

@@ -90,36 +90,61 @@ static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op,
              : SmallVector<int64_t>();
 }
 
+/// Makes a parallel loop over blocks of `op`; the zeros in which it sums come
+/// along.
+static LogicalResult parallelize(IRRewriter &rewriter, linalg::LinalgOp op,
+                                 ArrayRef<int64_t> sizes) {
+  scf::SCFTilingOptions options;
+  options.setLoopType(scf::SCFTilingOptions::LoopType::ForallOp);
+  SmallVector<OpFoldResult> tiles;
+  for (int64_t size : sizes)
+    tiles.push_back(rewriter.getIndexAttr(size));
+  options.setTileSizes(tiles);
+  scf::SCFTileAndFuseOptions fuse;
+  fuse.setTilingOptions(options);
+  fuse.setFusionControlFn(
+      [](tensor::ExtractSliceOp, OpResult producer, bool isDestination)
+          -> std::optional<scf::SCFTileAndFuseOptions::ControlFnResult> {
+        if (isDestination && isa<linalg::FillOp>(producer.getOwner()))
+          return scf::SCFTileAndFuseOptions::ControlFnResult();
+        return std::nullopt;
+      });
+  rewriter.setInsertionPoint(op);
+  FailureOr<scf::SCFTileAndFuseResult> tiled =
+      scf::tileConsumerAndFuseProducersUsingSCF(
+          rewriter, cast<TilingInterface>(op.getOperation()), fuse);
+  if (failed(tiled))
+    return failure();
+  SmallVector<Value> values;
+  for (Value result : op->getResults())
+    values.push_back(tiled->replacements.lookup(result));
+  rewriter.replaceOp(op, values);
+  return success();
+}
+
 namespace {
 struct Parallelize : repo::impl::ParallelizeBase<Parallelize> {
   using ParallelizeBase::ParallelizeBase;
   void runOnOperation() override {
-    SmallVector<linalg::LinalgOp> ops;
+    // Fills go last: contractions may take them along.
+    SmallVector<linalg::LinalgOp> ops, fills;
     getOperation().walk([&](linalg::LinalgOp op) {
       // Loops around an op may carry its result: leave what is in one alone.
       if (op.hasPureTensorSemantics() &&
           !op->getParentOfType<LoopLikeOpInterface>())
-        ops.push_back(op);
+        (isa<linalg::FillOp>(op) ? fills : ops).push_back(op);
     });
+    ops.append(fills);
     IRRewriter rewriter(&getContext());
     for (linalg::LinalgOp op : ops) {
+      if (op->use_empty() && isa<linalg::FillOp>(op)) {
+        rewriter.eraseOp(op);
+        continue;
+      }
       SmallVector<int64_t> sizes =
           getTileSizes(op, contractionRows, columns, rows);
-      if (sizes.empty())
-        continue;
-      scf::SCFTilingOptions options;
-      options.setLoopType(scf::SCFTilingOptions::LoopType::ForallOp);
-      SmallVector<OpFoldResult> tiles;
-      for (int64_t size : sizes)
-        tiles.push_back(rewriter.getIndexAttr(size));
-      options.setTileSizes(tiles);
-      rewriter.setInsertionPoint(op);
-      FailureOr<scf::SCFTilingResult> tiled = scf::tileUsingSCF(
-          rewriter, cast<TilingInterface>(op.getOperation()), options);
-      if (failed(tiled))
-        continue;
-      rewriter.replaceOp(op, tiled->replacements);
-      ++numLoops;
+      if (!sizes.empty() && succeeded(parallelize(rewriter, op, sizes)))
+        ++numLoops;
     }
   }
 };

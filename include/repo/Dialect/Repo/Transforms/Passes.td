@@ -509,6 +509,43 @@ def AddPackedEntries : Pass<"repo-add-packed-entries", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numEntries", "num-entries", "Number of entries added">];
 }
 
+def FuseContractions : Pass<"repo-fuse-contractions", "::mlir::ModuleOp"> {
+  let summary = "contractions of one input with packed weights become one";
+  let description = [{
+    Contractions `out[.., o] = sum_i x[.., i] * w[o, i]` of the same x, whose weights are arguments
+    with `repo.packed` of one element type, become one contraction over the weights side
+    by side, of whose output each takes its columns: x is read once, and narrow outputs share the
+    threads with wide ones. A `repo.assign_positions` with such weights is
+    replaced by its definition first, so that gate and content of the positions join the
+    projections of queries, keys and values: position-assignment fusion. It does not matter
+    what comes between them, as long as all read the same x.
+
+    Before:
+
+    ```mlir
+    %z = repo.assign_positions %h gate(%wg) content(%wc) heads(%wz) : ...
+    %q = linalg.contract indexing_maps = [...] ins(%h, %wq : tensor<?x?x2048xf32>, tensor<2048x2048xbf16>) ...
+    %k = linalg.contract indexing_maps = [...] ins(%h, %wk : ...) ...
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %w = tensor.concat dim(0) %wg, %wc, %wq, %wk : (...) -> tensor<4608x2048xbf16>
+    %y = linalg.contract indexing_maps = [...] ins(%h, %w : ...) outs(%zeros : tensor<?x?x4608xf32>) -> ...
+    %g = tensor.extract_slice %y[0, 0, 0] [%b, %n, 256] [1, 1, 1] : ...
+    %c = tensor.extract_slice %y[0, 0, 256] [%b, %n, 256] [1, 1, 1] : ...
+    %z = ... silu(%g) * %c, times %wz ...
+    %q = tensor.extract_slice %y[0, 0, 512] [%b, %n, 2048] [1, 1, 1] : ...
+    ```
+  }];
+  let statistics = [
+    Statistic<"numFused", "num-fused", "Number of contractions that became part of another">,
+    Statistic<"numPositions", "num-positions", "Number of position assignments that joined">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def PackWeights : Pass<"repo-pack-weights", "::mlir::ModuleOp"> {
   let summary = "contractions with packed weights read them in panels of columns";
   let description = [{
@@ -617,7 +654,8 @@ def Parallelize : Pass<"repo-parallelize", "::mlir::ModuleOp"> {
     Tiles structured ops on tensors that are not in a parallel loop yet over their
     parallel dimensions: contractions in blocks of `contraction-rows` by `columns`, others by the
     leading dimensions, some rows at a time. Reductions are not split, so the result does
-    not depend on the number of threads. Acts on any linalg op.
+    not depend on the number of threads. Acts on any linalg op. Zeros in which a contraction
+    sums are written block by block, by the task that sums.
 
     Before:
 
