@@ -17,7 +17,10 @@ namespace {
 // emits it.
 const repo_rt_library_info library = {REPO_RT_LIBRARY_MAGIC,
                                       REPO_RT_ABI_VERSION,
-                                      sizeof(repo_rt_library_info), "", "{}"};
+                                      sizeof(repo_rt_library_info),
+                                      "",
+                                      "{}",
+                                      1};
 const int64_t sizesX[] = {-1, 4}, sizesY[] = {-1}, sizesOut[] = {-1, 4};
 const repo_rt_argument arguments[] = {{"x", sizesX, 2, 32, 2, 0, 0},
                                       {"y", sizesY, 2, 32, 1, 0, 0},
