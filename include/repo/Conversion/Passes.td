@@ -296,13 +296,21 @@ def ConvertKernelsToNVVM : Pass<"repo-convert-kernels-to-nvvm", "::mlir::gpu::GP
 }
 
 def ScheduleAttentionMma : Pass<"repo-schedule-attention-mma", "::mlir::ModuleOp"> {
-  let summary = "attention on buffers to tiles for mma.sync";
+  let summary = "attention on buffers to tiles for tensor cores";
   let description = [{
-    Turns `repo.attention` on buffers with a `#repo.kernel_strategy` of unit `mma` into a launch
-    whose blocks have `query_block` queries of a head each. Queries are copied to shared memory,
+    Turns `repo.attention` on buffers with a `#repo.kernel_strategy` of unit `mma`
+    (mma.sync, from sm_80 on) or `wgmma` (products of warpgroups, sm_90a) into a launch whose
+    blocks have `query_block` queries of a head each. Queries are copied to shared memory,
     loaded into registers and rotated there; keys and values stream through `stages`
     buffers; the softmax runs in registers, in base 2. Tiles of keys that a mask cuts are
     loops of their own before and behind the loop over tiles that every query sees whole.
+
+    Before:
+
+    ```mlir
+    repo.attention %q, %k, %v query_positions(%zq) into %out {rope = #r, causal,
+        kernel_strategy = #repo.kernel_strategy<unit = mma, ...>} : (memref<1x16x?x128xbf16, ...>, ...)
+    ```
 
     After (shortened):
 
