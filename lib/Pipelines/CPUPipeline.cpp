@@ -8,6 +8,7 @@
 
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
 #include "repo/Conversion/Passes.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
@@ -57,6 +58,8 @@ void repo::buildCPUPackingPipeline(OpPassManager &pm,
     pm.addPass(createPackWeights(panels));
   }
   pm.addPass(createHoistPacking());
+  // The functions of entries that exist packed only.
+  pm.addPass(createSymbolDCEPass());
 }
 
 void repo::buildCPUSchedulePipeline(OpPassManager &pm,

@@ -64,19 +64,24 @@ static int32_t readManifest(repo_rt_context *context, const std::string &path,
 static const char *const entryNames[2][repo_rt::numPhases] = {
     {"prefill", "decode"}, {"prefill_paged", "decode_paged"}};
 
-/// Whether the numbers and weights of a manifest are those of an entry of the
-/// library; `weights` are the manifest's, as the library lists them.
-static bool fitsEntry(const repo_rt_model_info &info, const json &weights,
-                      bool paged, const json &entry) {
+/// The constants of an entry, as the manifest of a model lists weights.
+static json getConstants(const json &entry) {
   json constants = json::array();
+  for (const json &argument : entry["args"])
+    if (argument["role"] == "constant")
+      constants.push_back({{"name", argument["name"]},
+                           {"dtype", argument["dtype"]},
+                           {"shape", argument["shape"]}});
+  return constants;
+}
+
+/// Whether the numbers of a manifest are those of an entry of the library.
+static bool fitsEntry(const repo_rt_model_info &info, bool paged,
+                      const json &entry) {
   int64_t caches = 0;
   for (const json &argument : entry["args"]) {
     const json &shape = argument["shape"];
-    if (argument["role"] == "constant") {
-      constants.push_back({{"name", argument["name"]},
-                           {"dtype", argument["dtype"]},
-                           {"shape", shape}});
-    } else if (argument["role"] == "inout") {
+    if (argument["role"] == "inout") {
       ++caches;
       if (shape[1] != info.kv_heads || shape[3] != info.head_size ||
           (paged && shape[2] != info.page_size) ||
@@ -90,7 +95,7 @@ static bool fitsEntry(const repo_rt_model_info &info, const json &weights,
         return false;
     }
   }
-  return caches == 2 * info.layers && constants == weights;
+  return caches == 2 * info.layers;
 }
 
 /// Whether a manifest is the one the library was compiled with: that of another
@@ -107,16 +112,26 @@ static bool fitsLibrary(const repo_rt_model &model, const json &library,
                        {"dtype", weight.value("dtype", json())},
                        {"shape", weight.value("shape", json())}});
   }
-  int found = 0;
-  for (const json &entry : library["entries"])
-    for (bool paged : {false, true})
-      for (const char *name : entryNames[paged])
-        if (entry["name"] == name) {
-          ++found;
-          if (!fitsEntry(model.info, weights, paged, entry))
-            return false;
-        }
-  return found == 2 * repo_rt::numPhases;
+  auto find = [&](const std::string &name) -> const json * {
+    for (const json &entry : library["entries"])
+      if (entry["name"] == name)
+        return &entry;
+    return nullptr;
+  };
+  for (bool paged : {false, true})
+    for (std::string name : entryNames[paged]) {
+      // The weights of an entry that exists packed only are those that are
+      // packed for it.
+      const json *entry = find(name), *constants = entry;
+      if (!entry) {
+        entry = find(name + "_packed");
+        constants = find(name + "_pack");
+      }
+      if (!entry || !constants || !fitsEntry(model.info, paged, *entry) ||
+          getConstants(*constants) != weights)
+        return false;
+    }
+  return true;
 }
 
 int32_t repo_rt_model_open(repo_rt_context *context, const char *compiled,

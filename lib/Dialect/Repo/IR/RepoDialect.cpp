@@ -43,8 +43,15 @@ void RepoDialect::initialize() {
       >();
 }
 
+/// A function may carry `repo.packed_only`: an entry that is called with packed
+/// weights alone, as those of models are.
 LogicalResult RepoDialect::verifyOperationAttribute(Operation *op,
                                                     NamedAttribute attr) {
+  if (attr.getName() == "repo.packed_only")
+    return isa<FunctionOpInterface>(op) && isa<UnitAttr>(attr.getValue())
+               ? success()
+               : op->emitOpError("expected `repo.packed_only` to be a unit "
+                                 "attribute of a function");
   return op->emitOpError("unknown attribute `")
          << attr.getName().strref() << "`";
 }

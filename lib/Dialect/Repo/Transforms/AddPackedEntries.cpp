@@ -75,6 +75,7 @@ static func::FuncOp cloneFunction(func::FuncOp function, const Twine &name,
                                   SymbolTable &symbols) {
   func::FuncOp copy = function.clone();
   copy.setName(name.str());
+  copy->removeAttr("repo.packed_only");
   for (auto [i, argument] : llvm::enumerate(function.getArguments())) {
     if (!constants.contains(argument))
       continue;

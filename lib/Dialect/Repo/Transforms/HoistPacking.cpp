@@ -474,6 +474,13 @@ struct HoistPacking : repo::impl::HoistPackingBase<HoistPacking> {
       group->finish();
       numParts += group->getNumParts();
     }
+    for (func::FuncOp entry : entries) {
+      StringRef name = entry.getName();
+      name.consume_back("_packed");
+      auto source = symbols.lookup<func::FuncOp>(name);
+      if (source->hasAttr("repo.packed_only"))
+        symbols.erase(source);
+    }
   }
 };
 } // namespace

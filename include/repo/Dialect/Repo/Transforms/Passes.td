@@ -592,6 +592,8 @@ def HoistPacking : Pass<"repo-hoist-packing", "::mlir::ModuleOp"> {
     as they are become parts too. Entries whose constants agree in name and type get the same parts,
     so that they can share one packed tensor. Each kind of part is an entry of its own, `NAME_pack_partK`.
     `repo-materialize-destinations` lays the parts side by side in one tensor of bytes.
+    `NAME` itself stays, unless it has the attribute `repo.packed_only`: nobody calls such an
+    entry with unpacked weights, so it need not be compiled.
 
     Before:
 
