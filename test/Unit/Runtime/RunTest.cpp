@@ -200,8 +200,10 @@ TEST_F(Run, OtherVersion) {
   changed.library = &other;
   entry = &changed;
   EXPECT_EQ(call(), REPO_RT_BAD_LIBRARY);
-  EXPECT_STREQ(repo_rt_last_error(context),
-               "f: expected version 1 of the interface, got 99");
+  std::string expected = "f: expected version " +
+                         std::to_string(REPO_RT_ABI_VERSION) +
+                         " of the interface, got 99";
+  EXPECT_EQ(repo_rt_last_error(context), expected);
 }
 
 TEST_F(Run, MissingFeatures) {
