@@ -14,6 +14,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "repo/Conversion/Passes.h"
+#include "repo/Conversion/Signature.h"
 
 namespace mlir::repo {
 #define GEN_PASS_DEF_MATERIALIZEDESTINATIONS
@@ -84,9 +85,6 @@ static LogicalResult checkElementType(func::FuncOp function, const Twine &where,
 // Packed weights
 //===----------------------------------------------------------------------===//
 
-/// Every part of packed weights starts at a multiple of so many bytes.
-static constexpr int64_t partAlignment = 64;
-
 /// The parts of packed weights, side by side in one tensor of bytes.
 namespace {
 class PackedBytes {
@@ -97,7 +95,7 @@ public:
             end =
                 start + type.getNumElements() *
                             llvm::divideCeil(type.getElementTypeBitWidth(), 8);
-    size = llvm::alignTo(end, partAlignment);
+    size = llvm::alignTo(end, repo::packedAlignment);
     gaps.push_back({end, size - end});
     return start;
   }

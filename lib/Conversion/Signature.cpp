@@ -274,9 +274,6 @@ llvm::json::Value EntrySignature::toJSON() const {
   return result;
 }
 
-/// Packed weights are aligned to a line of the cache.
-static constexpr int64_t packedAlignment = 64;
-
 /// The buffer that a view is of.
 static Value getViewed(Value buffer) {
   while (auto view = buffer.getDefiningOp<ViewLikeOpInterface>())
@@ -320,8 +317,11 @@ static void describeParts(func::FuncOp function, EntrySignature &signature) {
     part.entry = entry.getName().str();
     part.offset = *offset;
     MemRefType type = view.getType();
-    part.bytes = type.getNumElements() *
-                 llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+    // With the zeros behind it, which the entry of the part writes too.
+    part.bytes =
+        llvm::alignTo(type.getNumElements() *
+                          llvm::divideCeil(type.getElementTypeBitWidth(), 8),
+                      packedAlignment);
     for (Value operand : call.getOperands())
       if (auto source = operand.getDefiningOp<bufferization::ToTensorOp>())
         if (auto argument = dyn_cast<BlockArgument>(source.getBuffer()))

@@ -35,13 +35,16 @@ struct EntryArgument {
   bool isScalar = false;
 };
 
+/// Packed weights and every part of them start at a multiple of so many bytes.
+inline constexpr int64_t packedAlignment = 64;
+
 /// A part of packed weights.
 struct PackedPart {
   /// The entry that makes this part alone.
   std::string entry;
   /// The constants it is made of.
   std::vector<std::string> sources;
-  /// Where it lies.
+  /// Where it lies, with the zeros up to the next part.
   int64_t offset, bytes;
 };
 
