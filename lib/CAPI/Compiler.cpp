@@ -40,7 +40,8 @@ const char *repo_compiler_version(void) { return "repo " REPO_VERSION; }
 void repo_compiler_free(char *text) { std::free(text); }
 
 int32_t repo_compiler_features(const char *cpu, const char *features,
-                               repo_compiler_message message, void *user, char **result) {
+                               repo_compiler_message message, void *user,
+                               char **result) {
   std::string error;
   FailureOr<TargetDescription> target =
       describeTarget(cpu ? cpu : "native", features ? features : "", error);
@@ -53,7 +54,8 @@ int32_t repo_compiler_features(const char *cpu, const char *features,
 }
 
 int32_t repo_compiler_opt(const char *source, const char *pipeline,
-                          repo_compiler_message message, void *user, char **result) {
+                          repo_compiler_message message, void *user,
+                          char **result) {
   static const bool registered = [] {
     ::mlir::registerAllPasses();
     repo::registerAllPasses();

@@ -153,8 +153,8 @@ static LLVM::GlobalOp emitSignature(TableEmitter &tables,
                tables.integer(b, 8, static_cast<int64_t>(argument.role)),
                // Two numbers of 16 bits.
                tables.integer(b, 32,
-                              argument.alignment |
-                                  int64_t(argument.isScalar) << 16)}));
+                              argument.alignment | int64_t(argument.isScalar)
+                                                       << 16)}));
         }
         return tables.pack(b, arrayType, entries);
       });

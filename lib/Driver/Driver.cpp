@@ -241,8 +241,8 @@ static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
   arithmetic.bf16Weights = request.dtype == "bf16";
   arithmetic.bf16Activations =
       arithmetic.bf16Weights && target->hasMatrixUnit();
-  arithmetic.cache = request.cacheDtype.empty() ? request.dtype
-                                                : request.cacheDtype;
+  arithmetic.cache =
+      request.cacheDtype.empty() ? request.dtype : request.cacheDtype;
   for (const std::string &type : {request.dtype, arithmetic.cache})
     if (type != "f32" && type != "bf16") {
       error = "expected dtype f32 or bf16, got `" + type + "`";
@@ -254,7 +254,8 @@ static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
 /// The header of a model: its entries, and before them the interface that runs
 /// the folder as a whole, where the runtime's headers can be found.
 static std::string addModelInterface(StringRef header) {
-  return ("/* Open and close, prefill and decode (repo_rt_session_append), caches,\n"
+  return ("/* Open and close, prefill and decode (repo_rt_session_append), "
+          "caches,\n"
           " * contiguous and paged: create, fork, trim, free. */\n"
           "#if defined(__has_include)\n"
           "#if __has_include(\"repo/Runtime/model.h\")\n"

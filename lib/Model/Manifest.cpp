@@ -25,20 +25,20 @@ std::string mlir::repo::writeModelManifest(const ModelConfig &config,
                            {"shape", llvm::json::Array(weight.shape)}});
   for (int64_t id : config.endTokens)
     end.push_back(id);
-  llvm::json::Object manifest{{"format", 2},
-                              {"layers", config.layers},
-                              {"heads", config.heads},
-                              {"kv_heads", config.kvHeads},
-                              {"head_size", config.headSize},
-                              {"vocabulary", config.vocabulary},
-                              {"max_positions", config.maxPositions},
-                              {"end_tokens", std::move(end)},
-                              {"activations",
-                               arithmetic.bf16Activations ? "bf16" : "f32"},
-                              {"cache_dtype", arithmetic.cache},
-                              {"page_size", arithmetic.pageSize},
-                              {"library", "model.so"},
-                              {"weights", std::move(list)}};
+  llvm::json::Object manifest{
+      {"format", 2},
+      {"layers", config.layers},
+      {"heads", config.heads},
+      {"kv_heads", config.kvHeads},
+      {"head_size", config.headSize},
+      {"vocabulary", config.vocabulary},
+      {"max_positions", config.maxPositions},
+      {"end_tokens", std::move(end)},
+      {"activations", arithmetic.bf16Activations ? "bf16" : "f32"},
+      {"cache_dtype", arithmetic.cache},
+      {"page_size", arithmetic.pageSize},
+      {"library", "model.so"},
+      {"weights", std::move(list)}};
   std::string text;
   llvm::raw_string_ostream(text)
       << llvm::formatv("{0:2}\n", llvm::json::Value(std::move(manifest)));

@@ -38,7 +38,8 @@ struct repo_rt_pages : std::enable_shared_from_this<repo_rt_pages> {
   void copy(int32_t from, int32_t to, int64_t tokens);
   int64_t countFree();
 
-  /// The handle of the program; sessions keep the pages alive after it is freed.
+  /// The handle of the program; sessions keep the pages alive after it is
+  /// freed.
   std::shared_ptr<repo_rt_pages> handle;
   /// Sessions of several threads may share pages; each page is written by one.
   std::mutex mutex;

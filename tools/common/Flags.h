@@ -40,15 +40,16 @@ public:
   /// A flag that stands for `bare` where it has no value behind a `=`.
   void addOptional(const char *name, std::string &value, std::string bare,
                    const char *help, std::vector<std::string> choices) {
-    flags.push_back({name, &value, nullptr, help, std::move(choices),
-                     std::move(bare)});
+    flags.push_back(
+        {name, &value, nullptr, help, std::move(choices), std::move(bare)});
   }
 
   /// Parses the command line. Returns -1 to go on, else the exit status: 0
   /// after
   /// --help, 2 (with one line on stderr) on wrong usage.
   int parse(int argc, char **argv) {
-    // A file past the limit of the process is an error with a text, not a signal.
+    // A file past the limit of the process is an error with a text, not a
+    // signal.
     std::signal(SIGXFSZ, SIG_IGN);
     for (int i = 1; i < argc; ++i) {
       std::string argument = argv[i];
@@ -127,12 +128,11 @@ private:
   void printHelp() const {
     std::printf("%s\n", usage.c_str());
     for (const Flag &flag : flags) {
-      std::string name =
-          (flag.name.size() == 1 ? "-" : "--") + flag.name +
-          (!flag.text               ? ""
-           : !flag.bare.empty()     ? "[=VALUE]"
-           : flag.name.size() == 1 ? " VALUE"
-                                    : "=VALUE");
+      std::string name = (flag.name.size() == 1 ? "-" : "--") + flag.name +
+                         (!flag.text              ? ""
+                          : !flag.bare.empty()    ? "[=VALUE]"
+                          : flag.name.size() == 1 ? " VALUE"
+                                                  : "=VALUE");
       std::printf("  %-22s %s\n", name.c_str(), flag.help.c_str());
     }
   }

@@ -72,8 +72,9 @@ std::string stringifyElementType(Type type);
 /// dynamic sizes get one symbol if the ops of the body need them to be equal.
 FailureOr<EntrySignature> analyzeSignature(func::FuncOp function);
 
-/// Outputs with sizes that the function computes, rather than reads from its inputs, are written only
-/// where they are those of the caller's tensor; else the entry ends with an error.
+/// Outputs with sizes that the function computes, rather than reads from its
+/// inputs, are written only where they are those of the caller's tensor; else
+/// the entry ends with an error.
 void checkOutputSizes(func::FuncOp function, const EntrySignature &signature);
 
 } // namespace repo

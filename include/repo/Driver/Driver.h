@@ -45,8 +45,8 @@ struct DriverRequest {
 /// Takes one line of text per error or remark.
 using MessageSink = std::function<void(StringRef)>;
 
-/// Turns the diagnostics of a context into lines, while it lives. After the first error
-/// nothing more is said: the rest follows from it.
+/// Turns the diagnostics of a context into lines, while it lives. After the
+/// first error nothing more is said: the rest follows from it.
 class MessageCollector {
 public:
   MessageCollector(MLIRContext &context, MessageSink sink);

@@ -82,11 +82,11 @@ struct NVVMOptions : PassPipelineOptions<NVVMOptions> {
                       llvm::cl::desc("say by remarks what was decided")};
 };
 
-/// The NVIDIA path behind the entries, in four stages: attention that the matrix
-/// units take has a strategy, every other op its definition; on buffers, with
-/// scheduled ops as launches of tile ops; all work in kernels of a gpu.module,
-/// launches on the host; kernels in the NVVM and LLVM dialects. The host's code
-/// stays as it is.
+/// The NVIDIA path behind the entries, in four stages: attention that the
+/// matrix units take has a strategy, every other op its definition; on buffers,
+/// with scheduled ops as launches of tile ops; all work in kernels of a
+/// gpu.module, launches on the host; kernels in the NVVM and LLVM dialects. The
+/// host's code stays as it is.
 void buildNVVMSchedulePipeline(OpPassManager &pm, const NVVMOptions &options);
 void buildNVVMTilePipeline(OpPassManager &pm);
 void buildNVVMKernelPipeline(OpPassManager &pm);

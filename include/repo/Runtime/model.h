@@ -54,11 +54,9 @@ typedef struct {
   void *user;
 } repo_rt_model_options;
 /** repo_rt_model_open with options. */
-REPO_RT_API int32_t
-repo_rt_model_open_with(repo_rt_context *context, const char *compiled,
-                        const char *checkpoint,
-                        const repo_rt_model_options *options,
-                        repo_rt_model **model);
+REPO_RT_API int32_t repo_rt_model_open_with(
+    repo_rt_context *context, const char *compiled, const char *checkpoint,
+    const repo_rt_model_options *options, repo_rt_model **model);
 /** Packs the weights into a file in the compiled folder, packed.weights, which
  * opening the model then maps instead of packing them again: processes share
  * it. The file is refused where it was cut short or changed, where the layout
@@ -102,8 +100,7 @@ REPO_RT_API int32_t repo_rt_session_create_fixed(repo_rt_context *context,
  * session is used by one thread. */
 REPO_RT_API int32_t repo_rt_pages_create(repo_rt_context *context,
                                          const repo_rt_model *model,
-                                         int64_t tokens,
-                                         repo_rt_pages **pages);
+                                         int64_t tokens, repo_rt_pages **pages);
 /** Frees pages, as soon as no session is on them. */
 REPO_RT_API void repo_rt_pages_free(repo_rt_pages *pages);
 /** How many pages there are, and how many of them nobody uses. */
@@ -149,12 +146,9 @@ REPO_RT_API int32_t repo_rt_session_append_ragged(repo_rt_context *context,
 /** Appends to several sessions of one sequence each and of one model, every
  * session once; counts and logits as in repo_rt_session_append_ragged.
  * Sequences on the same pages run together. */
-REPO_RT_API int32_t repo_rt_sessions_append(repo_rt_context *context,
-                                            repo_rt_session *const *sessions,
-                                            int64_t count,
-                                            const int32_t *tokens,
-                                            const int64_t *counts,
-                                            float *logits);
+REPO_RT_API int32_t repo_rt_sessions_append(
+    repo_rt_context *context, repo_rt_session *const *sessions, int64_t count,
+    const int32_t *tokens, const int64_t *counts, float *logits);
 /** Appends tokens [batch, n] as repo_rt_session_append does, with the logits of
  * all of them [batch, n, vocabulary] and their positions [layers, batch, heads,
  * n]; either may be NULL. */

@@ -143,8 +143,8 @@ repo_rt_set_allocator(repo_rt_context *context,
 
 /** The CUDA stream (CUstream or cudaStream_t) of libraries for a GPU; NULL, the
  * default, is the default stream. An entry starts its work on the stream of the
- * tensors' device and does not wait for it. Workspace is taken and given back in
- * the order of the stream; an allocator set above is for CPUs. */
+ * tensors' device and does not wait for it. Workspace is taken and given back
+ * in the order of the stream; an allocator set above is for CPUs. */
 REPO_RT_API void repo_rt_set_stream(repo_rt_context *context, void *stream);
 
 /*===----------------------------------------------------------------------===
@@ -215,8 +215,8 @@ struct repo_rt_library_info {
   const char *features; /**< CPU features the code needs, LLVM's names, spaces
                            between */
   const char *manifest;
-  int32_t device; /**< of the tensors, as DLPack counts: 1 CPU, 2 CUDA; 0: kernels
-                     are emulated, both will do */
+  int32_t device; /**< of the tensors, as DLPack counts: 1 CPU, 2 CUDA; 0:
+                     kernels are emulated, both will do */
   int32_t reserved;
 };
 
@@ -225,7 +225,7 @@ struct repo_rt_argument {
   const char *name;
   const int64_t *sizes; /**< a size, or -(1 + s) for symbol s */
   uint8_t dtype_code, dtype_bits, rank;
-  uint8_t role; /**< 0 input, 1 constant, 2 inout, 3 output */
+  uint8_t role;       /**< 0 input, 1 constant, 2 inout, 3 output */
   uint16_t alignment; /**< of the address, in bytes; 0: any */
   uint16_t is_scalar; /**< the host reads it: on the CPU, whatever the device */
 };
@@ -258,8 +258,8 @@ struct repo_rt_kernel {
   const char *name;
 };
 
-/** A tensor map (CUtensorMap) to be: numbers of cuTensorMapEncodeTiled, innermost
- * dimension first, 1 beyond the rank. */
+/** A tensor map (CUtensorMap) to be: numbers of cuTensorMapEncodeTiled,
+ * innermost dimension first, 1 beyond the rank. */
 struct repo_rt_map {
   int64_t element_type, rank, address;
   int64_t sizes[5], strides[5]; /**< elements; bytes */
@@ -292,10 +292,11 @@ struct repo_rt_api {
   /** Encodes a tensor map to 128 bytes, aligned to 64. Fails as `launch`. */
   void (*encode_map)(repo_rt_context *context, const struct repo_rt_map *map,
                      void *encoded);
-  /** Ends the entry with an error: the computed size of an output is not that of its tensor.
-   * `run` returns and this does not. Not to be called from a task. */
-  void (*wrong_size)(repo_rt_context *context, int32_t argument, int32_t dimension, int64_t expected,
-                     int64_t found);
+  /** Ends the entry with an error: the computed size of an output is not that
+   * of its tensor. `run` returns and this does not. Not to be called from a
+   * task. */
+  void (*wrong_size)(repo_rt_context *context, int32_t argument,
+                     int32_t dimension, int64_t expected, int64_t found);
 };
 
 #ifdef __cplusplus

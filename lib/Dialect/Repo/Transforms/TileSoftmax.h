@@ -46,9 +46,10 @@ public:
   /// accumulators are to be scaled by, and the sums of a row as a vector, are
   /// kept.
   void rows(CodeSteps &steps, int64_t group, std::function<Value()> row);
-  /// Adds what was kept to the sums of four queries of the group `rows` was last
-  /// called for. In a loop of its own: together with the rows, the additions
-  /// would be scheduled after all of them, and the weights spilled until then.
+  /// Adds what was kept to the sums of four queries of the group `rows` was
+  /// last called for. In a loop of its own: together with the rows, the
+  /// additions would be scheduled after all of them, and the weights spilled
+  /// until then.
   void addSums(int64_t group, Value row);
   /// Whether an accumulator of the group has to be scaled.
   Value hasGrown(int64_t group);

@@ -59,8 +59,8 @@ void populateDecomposePatterns(RewritePatternSet &patterns);
 //===----------------------------------------------------------------------===//
 
 /// Whether repo-lower-online-attention takes this block: f32, static sizes
-/// but of the keys, queries [D, N] with N a multiple of the lanes, values and accumulator
-/// row-major.
+/// but of the keys, queries [D, N] with N a multiple of the lanes, values and
+/// accumulator row-major.
 bool isVectorBlock(OnlineAttentionOp op, int64_t lanes);
 /// Whether it takes this block as a few rows of queries, [N, D], against keys
 /// and values in any type but f64: whole vectors of channels, no mask.
@@ -69,8 +69,8 @@ bool isRowBlock(OnlineAttentionOp op, int64_t lanes);
 void lowerRowBlock(OnlineAttentionOp op, int64_t lanes);
 
 /// Whether repo-lower-online-attention-amx takes this block: queries in rows,
-/// keys and values in panels, bf16; a multiple of 32 queries and channels, 32 to
-/// 256 keys.
+/// keys and values in panels, bf16; a multiple of 32 queries and channels, 32
+/// to 256 keys.
 bool isTileBlock(OnlineAttentionOp op);
 
 } // namespace repo
