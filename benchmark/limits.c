@@ -52,27 +52,61 @@ FMA_LOOP(repo_limit_fma8, "avx2,fma", __m256, 8, _mm256_set1_ps)
 /** The same with 16 lanes. */
 FMA_LOOP(repo_limit_fma16, "avx512f", __m512, 16, _mm512_set1_ps)
 
-/** Bytes per second read from `bytes` at `data`, in four streams. */
-__attribute__((target("avx2"))) double repo_limit_read(const float *data,
-                                                       size_t bytes) {
-  size_t quarter = bytes / sizeof(float) / 4;
-  __m256 sum[8];
-  for (int i = 0; i < 8; ++i)
-    sum[i] = _mm256_setzero_ps();
+/* How a core reads fastest differs by machine, by page size and by what the
+ * other cores do: few long streams or many, with requests ahead of the loads or
+ * left to the hardware. So there are several shapes, of which limits.py takes
+ * the best: STREAMS parts of the buffer in turn, LINES cache lines of each at a
+ * time, AHEAD bytes asked for in advance (0: none). */
+#define READ_LOOP(NAME, STREAMS, LINES, AHEAD)                                 \
+  __attribute__((target("avx2"))) static void NAME(const char *data,           \
+                                                   size_t bytes) {             \
+    size_t part = bytes / STREAMS / (64 * LINES) * (64 * LINES);               \
+    __m256i sum[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(),          \
+                      _mm256_setzero_si256(), _mm256_setzero_si256()};         \
+    for (size_t i = 0; i < part; i += 64 * LINES) {                            \
+      UNROLL for (int s = 0; s < STREAMS; ++s)                                 \
+          UNROLL for (int l = 0; l < LINES; ++l) {                             \
+        const char *p = data + s * part + i + 64 * l;                          \
+        if (AHEAD)                                                             \
+          _mm_prefetch(p + AHEAD, _MM_HINT_T0);                                \
+        int k = 2 * (s * LINES + l) % 4;                                       \
+        sum[k] =                                                               \
+            _mm256_add_epi32(sum[k], _mm256_loadu_si256((const __m256i *)p));  \
+        sum[k + 1] = _mm256_add_epi32(                                         \
+            sum[k + 1], _mm256_loadu_si256((const __m256i *)(p + 32)));        \
+      }                                                                        \
+    }                                                                          \
+    sum[0] = _mm256_add_epi32(_mm256_add_epi32(sum[0], sum[1]),                \
+                              _mm256_add_epi32(sum[2], sum[3]));               \
+    volatile int sink = _mm256_extract_epi32(sum[0], 0);                       \
+    (void)sink;                                                                \
+  }
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+READ_LOOP(read_1_4, 1, 4, 0)
+READ_LOOP(read_2_4, 2, 4, 0)
+READ_LOOP(read_4_1, 4, 1, 0)
+READ_LOOP(read_8_1, 8, 1, 0)
+READ_LOOP(read_1_4_ahead, 1, 4, 2048)
+READ_LOOP(read_4_1_ahead, 4, 1, 1024)
+READ_LOOP(read_4_4_ahead, 4, 4, 512)
+static void (*const read_loops[])(const char *, size_t) = {
+    read_1_4,       read_2_4,       read_4_1,      read_8_1,
+    read_1_4_ahead, read_4_1_ahead, read_4_4_ahead};
+
+/** The number of shapes of `repo_limit_read`. */
+int repo_limit_read_shapes(void) {
+  return sizeof read_loops / sizeof *read_loops;
+}
+
+/** Bytes per second read from `bytes` at `data` in one of the shapes. */
+double repo_limit_read(const char *data, size_t bytes, int shape) {
   double start = now();
-  for (size_t i = 0; i + 16 <= quarter; i += 16)
-    for (int s = 0; s < 4; ++s) {
-      const float *p = data + s * quarter + i;
-      _mm_prefetch((const char *)(p + 256), _MM_HINT_T0);
-      sum[2 * s] = _mm256_add_ps(sum[2 * s], _mm256_loadu_ps(p));
-      sum[2 * s + 1] = _mm256_add_ps(sum[2 * s + 1], _mm256_loadu_ps(p + 8));
-    }
-  double seconds = now() - start;
-  for (int i = 1; i < 8; ++i)
-    sum[0] = _mm256_add_ps(sum[0], sum[i]);
-  volatile float sink = sum[0][0];
-  (void)sink;
-  return bytes / seconds;
+  read_loops[shape](data, bytes);
+  return bytes / (now() - start);
 }
 
 struct tile_config {
