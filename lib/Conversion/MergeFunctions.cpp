@@ -6,9 +6,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/AttrTypeSubElements.h"
 #include "mlir/IR/OperationSupport.h"
+#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "repo/Conversion/Passes.h"
 #include "llvm/ADT/DenseMap.h"
 
@@ -21,10 +22,10 @@ using namespace mlir;
 
 /// What equal functions have in common: the names, attributes and types of
 /// their ops, in order. Operands are left to the comparison.
-static llvm::hash_code hashFunction(func::FuncOp function) {
+static llvm::hash_code hashFunction(FunctionOpInterface function) {
   llvm::hash_code hash = hash_value(function.getFunctionType());
-  function.walk([&](Operation *op) {
-    if (op != function)
+  function->walk([&](Operation *op) {
+    if (op != function.getOperation())
       hash = llvm::hash_combine(hash,
                                 OperationEquivalence::computeHash(
                                     op, OperationEquivalence::ignoreHashValue,
@@ -35,15 +36,23 @@ static llvm::hash_code hashFunction(func::FuncOp function) {
 }
 
 /// Whether one function can stand for the other: all but the name agrees.
-static bool areEqual(func::FuncOp a, func::FuncOp b) {
-  auto attributes = [](func::FuncOp function) {
+static bool areEqual(FunctionOpInterface a, FunctionOpInterface b) {
+  auto attributes = [](FunctionOpInterface function) {
     NamedAttrList list(function->getAttrs());
     list.erase(SymbolTable::getSymbolAttrName());
     return list.getDictionary(function.getContext());
   };
-  return attributes(a) == attributes(b) &&
+  return a->getName() == b->getName() && attributes(a) == attributes(b) &&
          OperationEquivalence::isRegionEquivalentTo(
-             &a.getBody(), &b.getBody(), OperationEquivalence::IgnoreLocations);
+             &a.getFunctionBody(), &b.getFunctionBody(),
+             OperationEquivalence::IgnoreLocations);
+}
+
+/// Whether nothing outside of the library knows the function.
+static bool isLocal(FunctionOpInterface function) {
+  auto lowered = dyn_cast<LLVM::LLVMFuncOp>(function.getOperation());
+  return function.isPrivate() ||
+         (lowered && lowered.getLinkage() == LLVM::Linkage::Internal);
 }
 
 namespace {
@@ -51,26 +60,27 @@ struct MergeFunctions : repo::impl::MergeFunctionsBase<MergeFunctions> {
   /// Finds equal private functions and replaces them by the first; false where
   /// there are none.
   bool merge() {
-    llvm::DenseMap<size_t, SmallVector<func::FuncOp, 1>> kept;
+    llvm::DenseMap<size_t, SmallVector<FunctionOpInterface, 1>> kept;
     llvm::DenseMap<StringAttr, StringAttr> replacements;
-    SmallVector<func::FuncOp> equal;
-    for (auto function : getOperation().getOps<func::FuncOp>()) {
-      if (!function.isPrivate() || function.isDeclaration())
+    SmallVector<FunctionOpInterface> equal;
+    for (auto function : getOperation().getOps<FunctionOpInterface>()) {
+      if (!isLocal(function) || function.isExternal())
         continue;
       auto &candidates = kept[hashFunction(function)];
-      auto same = llvm::find_if(candidates, [&](func::FuncOp other) {
+      auto same = llvm::find_if(candidates, [&](FunctionOpInterface other) {
         return areEqual(function, other);
       });
       if (same == candidates.end()) {
         candidates.push_back(function);
         continue;
       }
-      replacements[function.getSymNameAttr()] = same->getSymNameAttr();
+      replacements[SymbolTable::getSymbolName(function)] =
+          SymbolTable::getSymbolName(*same);
       equal.push_back(function);
     }
     if (equal.empty())
       return false;
-    for (func::FuncOp function : equal)
+    for (FunctionOpInterface function : equal)
       function.erase();
     numMerged += equal.size();
     AttrTypeReplacer replacer;

@@ -19,6 +19,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/AsmState.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/IndexingMapOpInterface.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
@@ -328,7 +329,9 @@ static void describeParts(func::FuncOp function, EntrySignature &signature) {
           part.sources.push_back(
               signature.arguments[argument.getArgNumber() - 1].name);
     layout << *offset << " " << llvm::join(part.sources, " ") << " ";
-    kernel.getBody().front().print(layout);
+    // By itself: numbering the whole module for every part takes seconds.
+    AsmState numbers(kernel, OpPrintingFlags().useLocalScope());
+    kernel.getBody().front().print(layout, numbers);
     signature.parts.push_back(std::move(part));
   });
   signature.packedLayout = llvm::xxh3_64bits(layout.str());

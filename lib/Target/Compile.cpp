@@ -15,7 +15,9 @@
 #include "NVPTX.h"
 #include "Report.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Support/Timing.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/GPU/GPUToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -24,6 +26,8 @@
 #include "repo/Conversion/Passes.h"
 #include "repo/Pipelines/Pipelines.h"
 #include "llvm/IR/Module.h"
+#include "llvm/IR/PassTimingInfo.h"
+#include "llvm/Pass.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Transforms/Instrumentation/AddressSanitizer.h"
@@ -126,11 +130,15 @@ static LogicalResult saveStage(ModuleOp module, StringRef folder,
 
 /// Runs the stages up to `last`.
 static LogicalResult runStages(ModuleOp module, const CompileOptions &options,
-                               StringRef last) {
+                               StringRef last, TimingScope &timing) {
   for (auto [number, stage] : llvm::enumerate(stages)) {
     PassManager pm(module.getContext());
     addStage(pm, stage, options);
-    if (failed(pm.run(module)) ||
+    TimingScope stageTiming = timing.nest(stage);
+    pm.enableTiming(stageTiming);
+    // Once a stage, not after every pass of it.
+    pm.enableVerifier(false);
+    if (failed(pm.run(module)) || failed(verify(module)) ||
         failed(saveStage(module, options.saveTemps, number + 1, stage)))
       return failure();
     if (options.report &&
@@ -215,14 +223,18 @@ static LogicalResult emitKernels(ModuleOp module, const CompileOptions &options,
 LogicalResult mlir::repo::compileModule(ModuleOp module,
                                         const CompileOptions &options,
                                         CompileResult &result) {
+  DefaultTimingManager timer;
+  timer.setEnabled(options.timing);
+  llvm::TimePassesIsEnabled = options.timing;
+  TimingScope timing = timer.getRootScope();
   if (options.emit == EmitKind::mlir) {
-    if (failed(runStages(module, options, options.stopAfter)))
+    if (failed(runStages(module, options, options.stopAfter, timing)))
       return failure();
     llvm::raw_string_ostream stream(result.output);
     module.print(stream);
     return success();
   }
-  if (failed(runStages(module, options, "llvm")))
+  if (failed(runStages(module, options, "llvm", timing)))
     return failure();
   bool isForGPU = !options.chip.empty();
   if (isForGPU && !hasHostCode(options))
@@ -243,6 +255,7 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
   std::optional<SpillReport> spills;
   if (options.report)
     spills.emplace(context);
+  TimingScope phase = timing.nest("translate to LLVM IR");
   std::unique_ptr<llvm::Module> code =
       translateModuleToLLVMIR(module, context, "repo");
   if (!code)
@@ -259,7 +272,10 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
   if (options.target.matrixUnitIsEmulated && failed(emulateTiles(*code, error)))
     return module.emitError() << error;
   setAttributes(*code, options);
+  phase.stop();
+  phase = timing.nest("optimize");
   optimize(*code, *machine, options);
+  phase.stop();
   if (options.emit == EmitKind::llvm) {
     llvm::raw_string_ostream stream(result.output);
     code->print(stream, nullptr);
@@ -271,9 +287,12 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
     return emitMachineCode(module, *code, *machine,
                            llvm::CodeGenFileType::AssemblyFile, result.output);
   std::string object;
+  phase = timing.nest("generate code");
   if (failed(emitMachineCode(module, *code, *machine,
                              llvm::CodeGenFileType::ObjectFile, object)))
     return failure();
+  phase.stop();
+  llvm::reportAndResetTimings(&llvm::errs());
   if (spills)
     spills->emit(module);
   if (options.emit == EmitKind::object) {

@@ -80,3 +80,28 @@ func.func @public(%x: f32, %y: f32) -> f32 {
 }
 func.func private @declared(f32) -> f32
 func.func private @declared_too(f32) -> f32
+
+// Functions of the LLVM dialect: internal ones alone.
+// CHECK-LABEL: llvm.func @entry(
+// CHECK: llvm.mlir.addressof @first_call
+// CHECK: llvm.mlir.addressof @first_call
+// CHECK: llvm.mlir.addressof @exported
+// CHECK-NOT: @second_call
+llvm.func @entry(%to: !llvm.ptr) {
+  %0 = llvm.mlir.addressof @first_call : !llvm.ptr
+  %1 = llvm.mlir.addressof @second_call : !llvm.ptr
+  %2 = llvm.mlir.addressof @exported : !llvm.ptr
+  llvm.store %0, %to : !llvm.ptr, !llvm.ptr
+  llvm.store %1, %to : !llvm.ptr, !llvm.ptr
+  llvm.store %2, %to : !llvm.ptr, !llvm.ptr
+  llvm.return
+}
+llvm.func internal @first_call(%0: !llvm.ptr) {
+  llvm.return
+}
+llvm.func internal @second_call(%0: !llvm.ptr) {
+  llvm.return
+}
+llvm.func @exported(%0: !llvm.ptr) {
+  llvm.return
+}

@@ -65,6 +65,8 @@ int main(int argc, char **argv) {
   flags.add("skip", skip,
             "optional passes to leave out, such as repo-parallelize: slower, "
             "never wrong");
+  flags.add("timing", request.options.timing,
+            "print where the time of compiling went, pass by pass");
   flags.add("report", request.report, "print what was decided, and why");
   if (int status = flags.parse(argc, argv); status >= 0)
     return status;

@@ -120,7 +120,8 @@ def Bufferize : Pass<"repo-bufferize", "::mlir::ModuleOp"> {
 def MergeFunctions : Pass<"repo-merge-functions", "::mlir::ModuleOp"> {
   let summary = "keep one of several equal private functions";
   let description = [{
-    Private functions that differ in nothing but their name and locations become one.
+    Private functions, and internal ones of the LLVM dialect, that differ in nothing but their name and
+    locations become one.
     After `repo-outline-parallel` the tasks of contractions of one shape are such
     functions: a whole model holds few shapes, so that its compile time follows from
     these and not from the number of contractions. Repeated until nothing is equal,

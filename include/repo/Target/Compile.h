@@ -43,6 +43,8 @@ struct CompileOptions {
   std::string sanitize;
   /// Say by remarks what was decided, and why.
   bool report = false;
+  /// Print on stderr where the time of compiling went, pass by pass.
+  bool timing = false;
   /// Optional passes of the CPU path to leave out, by their flags.
   std::vector<std::string> skip;
 };
