@@ -8,26 +8,9 @@ import pytest
 
 import repo_mlir as repo
 from conftest import GOLDEN
-from repo_mlir.make_checkpoint import make_checkpoint
+from small_model import folder, model, tokens_of  # noqa: F401 (fixtures)
 
 SIZE = 64  # tokens in a page
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    make_checkpoint(folder / "weights", layers=2, kv_heads=2)
-    repo.compile_model(folder / "weights", folder / "model")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(folder):
-    return repo.load_model(folder / "model", folder / "weights")
-
-
-def tokens_of(*shape, seed=0):
-    return np.random.default_rng(seed).integers(0, 320, shape)
 
 
 def test_bitwise_as_contiguous(model):

@@ -5,28 +5,11 @@ import pytest
 
 import repo_mlir as repo
 from model_reference import ReferenceModel
-from repo_mlir.make_checkpoint import make_checkpoint
 from repo_mlir.model import load_tokenizer
+from small_model import folder, model, tokens_of  # noqa: F401 (fixtures)
 
 
 pytestmark = pytest.mark.xdist_group("sessions")  # one process: they share a compiled model
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    make_checkpoint(folder / "weights", layers=2, kv_heads=2)
-    repo.compile_model(folder / "weights", folder / "model")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(folder):
-    return repo.load_model(folder / "model", folder / "weights")
-
-
-def tokens_of(*shape, seed=0):
-    return np.random.default_rng(seed).integers(0, 320, shape)
 
 
 def close(got, wanted):
