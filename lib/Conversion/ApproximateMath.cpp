@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "repo/Conversion/Passes.h"
+#include "llvm/Support/MathExtras.h"
 
 namespace mlir::repo {
 #define GEN_PASS_DEF_APPROXIMATEMATH
@@ -21,14 +22,15 @@ namespace mlir::repo {
 using namespace mlir;
 
 namespace {
-/// e^x in f32, within an ulp or two: x = n ln 2 + r with |r| <= ln 2 / 2, ln 2
-/// in two parts so that r keeps its digits; a polynomial of r times 2^n, in two
-/// factors, for results that are not normal. The upstream approximation takes
-/// ln 2 in one part, which costs digits that grow with |x|.
-struct ExpandExp : OpRewritePattern<math::ExpOp> {
-  using OpRewritePattern::OpRewritePattern;
-  LogicalResult matchAndRewrite(math::ExpOp op,
-                                PatternRewriter &b) const override {
+/// e^x or 2^x in f32, within two ulps: x = n ln 2 + r (or (n + r / ln 2)) with
+/// |r| <= ln 2 / 2, ln 2 in two parts so that r keeps its digits; a polynomial
+/// of r times 2^n, in two factors, for results that are not normal. The
+/// upstream approximation takes ln 2 in one part, and 2^x as e^(x ln 2), which
+/// costs digits that grow with |x|.
+template <typename OpTy> struct ExpandExponential : OpRewritePattern<OpTy> {
+  using OpRewritePattern<OpTy>::OpRewritePattern;
+  LogicalResult matchAndRewrite(OpTy op, PatternRewriter &b) const override {
+    constexpr bool binary = std::is_same_v<OpTy, math::Exp2Op>;
     Type type = op.getType();
     if (!getElementTypeOrSelf(type).isF32() || isa<TensorType>(type))
       return failure();
@@ -56,12 +58,21 @@ struct ExpandExp : OpRewritePattern<math::ExpOp> {
       return arith::BitcastOp::create(b, loc, type, bits);
     };
     // Outside, the result is 0 or infinite; NaN is put back at the end.
-    Value x = arith::MaxNumFOp::create(b, loc, op.getOperand(), number(-104));
-    x = arith::MinNumFOp::create(b, loc, x, number(89));
-    Value n = math::RoundEvenOp::create(
-        b, loc, arith::MulFOp::create(b, loc, x, number(1.44269504088896341)));
-    Value r = fma(n, number(-0.693359375), x);
-    r = fma(n, number(2.12194440054690583e-4), r);
+    Value x = arith::MaxNumFOp::create(b, loc, op.getOperand(),
+                                       number(binary ? -151 : -104));
+    x = arith::MinNumFOp::create(b, loc, x, number(binary ? 129 : 89));
+    Value n, r;
+    if (binary) {
+      n = math::RoundEvenOp::create(b, loc, x);
+      r = arith::MulFOp::create(b, loc, arith::SubFOp::create(b, loc, x, n),
+                                number(llvm::numbers::ln2));
+    } else {
+      n = math::RoundEvenOp::create(
+          b, loc,
+          arith::MulFOp::create(b, loc, x, number(llvm::numbers::log2e)));
+      r = fma(n, number(-0.693359375), x);
+      r = fma(n, number(2.12194440054690583e-4), r);
+    }
     Value p = number(1.9875691500e-4);
     for (double coefficient :
          {1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1,
@@ -90,11 +101,12 @@ struct ApproximateMath : repo::impl::ApproximateMathBase<ApproximateMath> {
                                 name);
     };
     RewritePatternSet patterns(&getContext());
-    // 2^x is e^(x ln 2) here; there is no polynomial of its own upstream.
-    math::populateExpansionPatterns(patterns, {"exp2"});
-    patterns.add<ExpandExp>(&getContext());
+    patterns
+        .add<ExpandExponential<math::ExpOp>, ExpandExponential<math::Exp2Op>>(
+            &getContext());
     populateMathF32ExpansionPatterns(patterns, [&](StringRef name) {
-      return isApproximated(name) || name == math::ExpOp::getOperationName();
+      return isApproximated(name) || name == math::ExpOp::getOperationName() ||
+             name == math::Exp2Op::getOperationName();
     });
     populateMathPolynomialApproximationPatterns(patterns, isApproximated);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))

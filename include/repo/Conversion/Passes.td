@@ -454,10 +454,11 @@ def PromoteAccumulators : Pass<"repo-promote-accumulators", "::mlir::ModuleOp"> 
 def ApproximateMath : Pass<"repo-approximate-math"> {
   let summary = "exponentials, logarithms and tanh of f32 as arithmetic";
   let description = [{
-    Replaces f32 `math.exp`, `math.exp2`, `math.log`, `math.log2` and `math.tanh` by
-    upstream's polynomials (a few units in the last place), and the rounding functions
-    they use by intrinsics every target has. A GPU has no library to call: an
-    unresolved function in a kernel is an error of the build, not of the run.
+    Replaces f32 `math.exp` and `math.exp2` by polynomials within two units in the last
+    place over the whole range, `math.log`, `math.log2` and `math.tanh` by upstream's (a
+    few units), and the rounding functions they use by intrinsics every target has. A GPU
+    has no library to call: an unresolved function in a kernel is an error of the build,
+    not of the run.
 
     Before: `%1 = math.exp %0 : f32`. After: about 20 `arith` and `math.fma` ops.
   }];
