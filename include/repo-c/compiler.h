@@ -66,7 +66,8 @@ typedef struct {
       target; /**< "cpu"; cuda, or emulator: CUDA kernels that run on the CPU */
   const char *chip;  /**< of a GPU: "sm_80"; a library holds code for several,
                         "sm_80,sm_90a" */
-  const char *dtype; /**< arithmetic of a model: "f32"; bf16 */
+  const char *dtype; /**< arithmetic of a model: "f32", for a GPU
+                        "bf16" */
   const char *cache_dtype; /**< elements of its caches; default: as dtype */
 } repo_compiler_options;
 

@@ -107,7 +107,6 @@ int32_t repo_compiler_compile(const repo_compiler_options *options,
   request.options.stopAfter = get(options->stop_after, "llvm");
   request.options.pipeline = get(options->pipeline, "cpu");
   request.report = options->report;
-  request.dtype = get(options->dtype, "f32");
   request.cacheDtype = get(options->cache_dtype, "");
   MessageSink sink = makeSink(message, user);
   std::string target = get(options->target, "cpu");
@@ -115,6 +114,7 @@ int32_t repo_compiler_compile(const repo_compiler_options *options,
     sink("expected a target of cpu, cuda or emulator, got `" + target + "`");
     return 1;
   }
+  request.dtype = get(options->dtype, target == "cpu" ? "f32" : "bf16");
   if (target != "cpu") {
     SmallVector<StringRef> chips;
     std::string list = get(options->chip, "sm_80");

@@ -230,7 +230,7 @@ LogicalResult mlir::repo::compileFile(const DriverRequest &request,
 }
 
 /// The types of a model: activations are rounded only for a matrix unit, which
-/// takes nothing else.
+/// takes nothing else. Every GPU has one.
 static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
                                                    std::string &error) {
   FailureOr<TargetDescription> target =
@@ -240,7 +240,8 @@ static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
   ModelArithmetic arithmetic;
   arithmetic.bf16Weights = request.dtype == "bf16";
   arithmetic.bf16Activations =
-      arithmetic.bf16Weights && target->hasMatrixUnit();
+      arithmetic.bf16Weights &&
+      (target->hasMatrixUnit() || !request.options.chip.empty());
   arithmetic.cache =
       request.cacheDtype.empty() ? request.dtype : request.cacheDtype;
   for (const std::string &type : {request.dtype, arithmetic.cache})
@@ -264,6 +265,12 @@ static std::string addModelInterface(StringRef header) {
           "#endif\n\n" +
           header)
       .str();
+}
+
+static StringRef nameTarget(const CompileOptions &options) {
+  if (options.chip.empty())
+    return "cpu";
+  return options.emulate ? "emulator" : "cuda";
 }
 
 LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
@@ -301,7 +308,8 @@ LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
   const std::pair<StringRef, std::string> files[] = {
       {"model.so", std::move(result.output)},
       {"model.h", addModelInterface(result.header)},
-      {"manifest.json", writeModelManifest(*config, *arithmetic, weights)}};
+      {"manifest.json", writeModelManifest(*config, *arithmetic, weights,
+                                           nameTarget(request.options))}};
   SmallVector<SmallString<128>> written;
   for (auto &[name, bytes] : files) {
     SmallString<128> path(request.output);

@@ -13,8 +13,10 @@
 //===----------------------------------------------------------------------===//
 
 #include "Machine.h"
+#include "Streams.h"
 #include "TensorMap.h"
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -28,15 +30,6 @@ using namespace repo::emulator;
 
 // Numbers of the driver API (cuda.h).
 namespace {
-enum Result {
-  success = 0,
-  invalidValue = 1,
-  outOfMemory = 2,
-  invalidDevice = 101,
-  invalidImage = 200,
-  notFound = 500,
-  launchFailed = 719
-};
 constexpr int smemAttribute = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_...
 constexpr uint32_t defaultShared = 48 << 10;
 
@@ -53,6 +46,19 @@ struct LaunchConfig {
   void *stream, *attributes;
   unsigned numAttributes;
 };
+/// CUDA_MEMCPY2D.
+struct Copy2D {
+  struct Side {
+    size_t x, y;
+    int memoryType;
+    const void *host;
+    uint64_t device;
+    void *array;
+    size_t pitch;
+  };
+  Side from, to;
+  size_t bytes, rows;
+};
 } // namespace
 
 Machine *repo::emulator::machine = nullptr;
@@ -65,7 +71,7 @@ static std::mutex &getMutex() {
 /// The last failed launch of this thread, for cuGetErrorString.
 static thread_local std::string lastError;
 
-static int fail(int code, const std::string &text) {
+int repo::emulator::fail(int code, const std::string &text) {
   lastError = text;
   return code;
 }
@@ -154,7 +160,6 @@ REPO_API int cuCtxPopCurrent_v2(void **context) {
   currentContext = nullptr;
   return success;
 }
-REPO_API int cuStreamSynchronize(void *) { return success; }
 REPO_API int cuCtxSynchronize() { return success; }
 
 void *repo_emulator_find(const char *name) {
@@ -178,25 +183,23 @@ REPO_API int cuGetErrorString(int code, const char **text) {
 //===----------------------------------------------------------------------===//
 
 REPO_API int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
-  void *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-  if (!memory)
-    return fail(outOfMemory, "out of memory");
-  // Nobody may rely on what new memory holds.
-  std::memset(memory, 0xff, bytes);
-  repo_emulator_allow(memory, bytes);
-  *address = uint64_t(memory);
-  return success;
+  if (isCapturing())
+    return refuseInCapture("cuMemAlloc");
+  *address = uint64_t(allocate(bytes));
+  return *address ? success : fail(outOfMemory, "out of memory");
 }
 REPO_API int cuMemFree_v2(uint64_t address) {
-  repo_emulator_forbid(reinterpret_cast<void *>(address));
-  std::free(reinterpret_cast<void *>(address));
+  if (isCapturing())
+    return refuseInCapture("cuMemFree");
+  release(reinterpret_cast<void *>(address));
   return success;
 }
-REPO_API int cuMemAllocAsync(uint64_t *address, size_t bytes, void *) {
-  return cuMemAlloc_v2(address, bytes);
+REPO_API int cuMemAllocAsync(uint64_t *address, size_t bytes, void *stream) {
+  return isCaptured(stream) ? allocateInGraph(stream, bytes, address)
+                            : cuMemAlloc_v2(address, bytes);
 }
-REPO_API int cuMemFreeAsync(uint64_t address, void *) {
-  return cuMemFree_v2(address);
+REPO_API int cuMemFreeAsync(uint64_t address, void *stream) {
+  return isCaptured(stream) ? int(success) : cuMemFree_v2(address);
 }
 REPO_API int cuMemHostRegister_v2(void *memory, size_t bytes, unsigned) {
   repo_emulator_allow(memory, bytes);
@@ -215,15 +218,40 @@ REPO_API int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
   return success;
 }
 REPO_API int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes,
-                                  void *) {
-  std::memmove(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from),
-               bytes);
-  return success;
+                                  void *stream) {
+  return submit(stream, [=] {
+    std::memmove(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from),
+                 bytes);
+    return int(success);
+  });
+}
+REPO_API int cuMemcpy2DAsync_v2(const Copy2D *copy, void *stream) {
+  auto start = [](const Copy2D::Side &side) {
+    uint64_t base = side.memoryType == 1 ? uint64_t(side.host) : side.device;
+    return reinterpret_cast<char *>(base + side.y * side.pitch + side.x);
+  };
+  for (const Copy2D::Side *side : {&copy->from, &copy->to})
+    if (side->memoryType != 1 && side->memoryType != 2)
+      return fail(invalidValue, "cuMemcpy2DAsync: expected memory of the host "
+                                "or the device");
+  if (copy->rows > 1 &&
+      (copy->from.pitch < copy->bytes || copy->to.pitch < copy->bytes))
+    return fail(invalidValue, "cuMemcpy2DAsync: expected a pitch of at least "
+                              "the bytes of a row");
+  return submit(stream,
+                [copy = *copy, from = start(copy->from), to = start(copy->to)] {
+                  for (size_t row = 0; row != copy.rows; ++row)
+                    std::memmove(to + row * copy.to.pitch,
+                                 from + row * copy.from.pitch, copy.bytes);
+                  return int(success);
+                });
 }
 REPO_API int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes,
-                             void *) {
-  std::memset(reinterpret_cast<void *>(to), value, bytes);
-  return success;
+                             void *stream) {
+  return submit(stream, [=] {
+    std::memset(reinterpret_cast<void *>(to), value, bytes);
+    return int(success);
+  });
 }
 
 /// CUDA_ERROR_INVALID_VALUE with what is wrong, as the driver itself would not
@@ -286,6 +314,8 @@ REPO_API int cuTensorMapEncodeTiled(void *encoded, int type, uint32_t rank,
 //===----------------------------------------------------------------------===//
 
 REPO_API int cuModuleLoadData(void **module, const void *data) {
+  if (isCapturing())
+    return refuseInCapture("cuModuleLoadData");
   const auto *image = static_cast<const repo_emulator_image *>(data);
   if (image->magic != REPO_EMULATOR_MAGIC)
     return fail(invalidImage, "the emulator loads only images of emulated "
@@ -367,17 +397,42 @@ static int launch(const Function &function, const unsigned *grid,
   return success;
 }
 
+/// Launches, or records with a copy of the parameters.
+static int launchOn(void *stream, const Function &function,
+                    const unsigned *grid, const unsigned *block,
+                    unsigned dynamic, void **parameters) {
+  if (!isCaptured(stream))
+    return launch(function, grid, block, dynamic, parameters);
+  const repo_emulator_kernel &kernel = *function.kernel;
+  std::vector<std::vector<char>> values;
+  for (uint32_t i = 0; i != kernel.num_parameters; ++i) {
+    auto *start = static_cast<const char *>(parameters[i]);
+    values.emplace_back(
+        start,
+        start + (kernel.parameter_bytes ? kernel.parameter_bytes[i] : 8));
+  }
+  std::array<unsigned, 3> blocks = {grid[0], grid[1], grid[2]},
+                          threads = {block[0], block[1], block[2]};
+  return submit(stream, [&function, values, blocks, threads, dynamic]() {
+    std::vector<void *> pointers;
+    for (const std::vector<char> &value : values)
+      pointers.push_back(const_cast<char *>(value.data()));
+    return launch(function, blocks.data(), threads.data(), dynamic,
+                  pointers.data());
+  });
+}
+
 REPO_API int cuLaunchKernelEx(const LaunchConfig *config, void *function,
                               void **parameters, void **) {
-  return launch(*static_cast<Function *>(function), config->grid, config->block,
-                config->sharedBytes, parameters);
+  return launchOn(config->stream, *static_cast<Function *>(function),
+                  config->grid, config->block, config->sharedBytes, parameters);
 }
 REPO_API int cuLaunchKernel(void *function, unsigned gridX, unsigned gridY,
                             unsigned gridZ, unsigned blockX, unsigned blockY,
-                            unsigned blockZ, unsigned shared, void *,
+                            unsigned blockZ, unsigned shared, void *stream,
                             void **parameters, void **) {
   const unsigned grid[] = {gridX, gridY, gridZ},
                  block[] = {blockX, blockY, blockZ};
-  return launch(*static_cast<Function *>(function), grid, block, shared,
-                parameters);
+  return launchOn(stream, *static_cast<Function *>(function), grid, block,
+                  shared, parameters);
 }

@@ -15,7 +15,8 @@ using namespace mlir::repo;
 
 std::string mlir::repo::writeModelManifest(const ModelConfig &config,
                                            const ModelArithmetic &arithmetic,
-                                           const std::vector<Weight> &weights) {
+                                           const std::vector<Weight> &weights,
+                                           StringRef target) {
   llvm::json::Array list, end;
   for (const Weight &weight : weights)
     list.push_back(
@@ -37,6 +38,7 @@ std::string mlir::repo::writeModelManifest(const ModelConfig &config,
       {"activations", arithmetic.bf16Activations ? "bf16" : "f32"},
       {"cache_dtype", arithmetic.cache},
       {"page_size", arithmetic.pageSize},
+      {"target", target.str()},
       {"library", "model.so"},
       {"weights", std::move(list)}};
   std::string text;

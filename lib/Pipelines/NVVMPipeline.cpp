@@ -51,6 +51,7 @@ void repo::buildNVVMKernelPipeline(OpPassManager &pm) {
   pm.addPass(createGpuKernelOutliningPass());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  pm.addPass(createMergeFunctions());
 }
 
 void repo::buildLowerKernelsPipeline(OpPassManager &pm) {

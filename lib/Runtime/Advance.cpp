@@ -17,6 +17,7 @@
 #include <numeric>
 
 using repo_rt::maxTokens;
+using repo_rt::Transfer;
 
 /// Tokens that run through a model at once. Longer prompts go in chunks, which
 /// bounds the memory of activations and costs nothing: the weights are read
@@ -26,27 +27,41 @@ static constexpr int64_t maxRows = 1024;
 static constexpr DLDataType i32 = {0, 32, 1}, f32 = {2, 32, 1};
 
 namespace {
-/// The arguments of an entry: views of memory of somebody else.
+/// The arguments of an entry: views of memory of somebody else. `transfer` says
+/// how one gets to the device of the model, where it has one.
 class Arguments {
 public:
-  explicit Arguments(size_t count) { views.reserve(count); }
+  Arguments(const repo_rt_model &model, size_t count) : model(model) {
+    views.reserve(count);
+  }
 
-  void add(const void *data, DLDataType type, std::vector<int64_t> sizes,
-           std::vector<int64_t> strides = {}) {
+  void add(Transfer transfer, const void *data, DLDataType type,
+           std::vector<int64_t> sizes, std::vector<int64_t> strides = {}) {
     views.push_back({{}, std::move(sizes), std::move(strides)});
     View &view = views.back();
     view.tensor.data = const_cast<void *>(data);
-    view.tensor.device = {static_cast<decltype(DLDevice::device_type)>(1), 0};
+    bool isThere = model.device && transfer == Transfer::none;
+    view.tensor.device = {
+        static_cast<decltype(DLDevice::device_type)>(isThere ? 2 : 1),
+        isThere ? model.device->getOrdinal() : 0};
     view.tensor.ndim = static_cast<int32_t>(view.sizes.size());
     view.tensor.dtype = type;
     view.tensor.shape = view.sizes.data();
     view.tensor.strides = view.strides.empty() ? nullptr : view.strides.data();
     tensors.push_back(&view.tensor);
+    transfers.push_back(transfer);
   }
   void add(const DLTensor *tensor) {
     tensors.push_back(const_cast<DLTensor *>(tensor));
+    transfers.push_back(Transfer::none);
   }
-  int32_t run(repo_rt_context *context, repo_rt_entry entry) {
+  int32_t run(repo_rt_context *context, repo_rt_session &session, bool paged,
+              repo_rt::Phase phase) {
+    repo_rt_entry entry = model.entries[paged][phase];
+    if (model.device)
+      return repo_rt::runOnDevice(context, session.runs, entry, tensors,
+                                  transfers,
+                                  /*repeats=*/phase == repo_rt::decode);
     return entry(context, tensors.data(), static_cast<int32_t>(tensors.size()));
   }
 
@@ -55,8 +70,10 @@ private:
     DLTensor tensor;
     std::vector<int64_t> sizes, strides;
   };
+  const repo_rt_model &model;
   std::vector<View> views; // reserved: its elements do not move
   std::vector<DLTensor *> tensors;
+  std::vector<Transfer> transfers;
 };
 
 /// A sequence of a session.
@@ -93,7 +110,8 @@ static void addCaches(Arguments &arguments, const Run &run, int64_t n,
     int64_t row = info.kv_heads * session.capacity * info.head_size *
                   session.model->cacheElementBytes();
     for (repo_rt::Memory &cache : session.caches)
-      arguments.add(cache.data() + run.rows[0].sequence * row, type,
+      arguments.add(Transfer::none, cache.data() + run.rows[0].sequence * row,
+                    type,
                     {rows, info.kv_heads, session.capacity, info.head_size});
     return;
   }
@@ -101,6 +119,10 @@ static void addCaches(Arguments &arguments, const Run &run, int64_t n,
   for (const Row &row : run.rows)
     entries = std::max(entries, (row.length() + n + info.page_size - 1) /
                                     info.page_size);
+  // Few widths of tables are few steps to record.
+  if (session.model->device)
+    while (entries & (entries - 1))
+      entries += entries & -entries;
   // What lies past the tokens of a sequence is no page.
   table.assign(rows * entries, -1);
   for (int64_t i = 0; i < rows; ++i) {
@@ -110,9 +132,9 @@ static void addCaches(Arguments &arguments, const Run &run, int64_t n,
                 std::min<int64_t>(entries, static_cast<int64_t>(pages.size())),
                 table.begin() + i * entries);
   }
-  arguments.add(table.data(), i32, {rows, entries});
+  arguments.add(Transfer::input, table.data(), i32, {rows, entries});
   for (repo_rt::Memory &cache : session.pages->caches)
-    arguments.add(cache.data(), type,
+    arguments.add(Transfer::none, cache.data(), type,
                   {session.pages->numPages, info.kv_heads, info.page_size,
                    info.head_size});
 }
@@ -138,6 +160,8 @@ static int32_t advance(repo_rt_context *context, const Run &run, int64_t start,
   // What nobody asked for goes nowhere.
   std::vector<float> ownPositions, ownLogits;
   float *positions = run.positions ? run.positions + start : nullptr;
+  Transfer positionsTransfer = positions ? Transfer::output : Transfer::scratch,
+           logitsTransfer = Transfer::output;
   int64_t positionTokens = run.n;
   if (!positions) {
     ownPositions.resize(info.layers * rows * info.heads * n);
@@ -150,28 +174,32 @@ static int32_t advance(repo_rt_context *context, const Run &run, int64_t start,
   if (decode && wanted.empty()) {
     ownLogits.resize(rows * info.vocabulary);
     logits = ownLogits.data();
+    logitsTransfer = Transfer::scratch;
     logitsStride = info.vocabulary;
   }
 
-  Arguments arguments(7 + 2 * info.layers);
+  Arguments arguments(model, 7 + 2 * info.layers);
   if (model.isPacked)
-    arguments.add(model.packed, {1, 8, 1}, {model.packedBytes});
-  arguments.add(run.tokens + start, i32, {rows, n}, {run.n, 1});
-  arguments.add(at.data(), i32, {rows});
+    arguments.add(Transfer::none, model.packed, {1, 8, 1}, {model.packedBytes});
+  arguments.add(Transfer::input, run.tokens + start, i32, {rows, n},
+                {run.n, 1});
+  arguments.add(Transfer::input, at.data(), i32, {rows});
   if (!decode)
-    arguments.add(wanted.data(), i32, {numWanted});
+    arguments.add(Transfer::input, wanted.data(), i32, {numWanted});
   addCaches(arguments, run, n, table);
   if (!model.isPacked)
     for (const DLTensor &weight : model.weights)
       arguments.add(&weight);
-  arguments.add(logits, f32, {rows, decode ? 1 : numWanted, info.vocabulary},
+  arguments.add(logitsTransfer, logits, f32,
+                {rows, decode ? 1 : numWanted, info.vocabulary},
                 {logitsStride, info.vocabulary, 1});
   int64_t perRow = info.heads * positionTokens;
-  arguments.add(positions, f32, {info.layers, rows, info.heads, n},
+  arguments.add(positionsTransfer, positions, f32,
+                {info.layers, rows, info.heads, n},
                 {rows * perRow, perRow, positionTokens, 1});
-  if (int32_t status = arguments.run(
-          context,
-          model.entries[paged][decode ? repo_rt::decode : repo_rt::prefill]))
+  if (int32_t status =
+          arguments.run(context, *run.rows[0].session, paged,
+                        decode ? repo_rt::decode : repo_rt::prefill))
     return status;
   for (const Row &row : run.rows)
     row.length() += n;

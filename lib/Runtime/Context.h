@@ -16,6 +16,7 @@
 #include <vector>
 
 struct pthreadpool;
+struct repo_rt_library;
 
 /// Memory of entries: chunks that grow, used like a stack. A mark is the total
 /// number of bytes in use.
@@ -77,6 +78,8 @@ extern const repo_rt_api api;
 /// Checks magic, version and CPU features of a library; `name` is for the text.
 int32_t checkLibrary(repo_rt_context *context, const repo_rt_library_info *info,
                      const char *name);
+/// The device of a library's tensors, as repo_rt_library_info says.
+int32_t getLibraryDevice(const repo_rt_library *library);
 /// The threads this process may use.
 int32_t defaultNumThreads();
 void parallelFor(repo_rt_context *context, int64_t n, repo_rt_task task,

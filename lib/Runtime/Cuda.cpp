@@ -15,109 +15,19 @@
 
 #include "Cuda.h"
 #include "Context.h"
-#include <cstdlib>
-#include <dlfcn.h>
+#include "CudaDriver.h"
+#include <atomic>
 #include <mutex>
 
-namespace {
-/// CUlaunchConfig.
-struct LaunchConfig {
-  unsigned grid[3], block[3], sharedBytes;
-  void *stream, *attributes;
-  unsigned numAttributes;
-};
 // Numbers of cuda.h.
-constexpr int computeMajor = 75, computeMinor = 76, maxDynamicShared = 8;
-constexpr uint32_t defaultShared = 48 << 10;
-} // namespace
-
-#define REPO_CUDA_FUNCTIONS(X)                                                 \
-  X(init, "cuInit", (unsigned))                                                \
-  X(getDeviceCount, "cuDeviceGetCount", (int *))                               \
-  X(getDevice, "cuDeviceGet", (int *, int))                                    \
-  X(getAttribute, "cuDeviceGetAttribute", (int *, int, int))                   \
-  X(retainPrimary, "cuDevicePrimaryCtxRetain", (void **, int))                 \
-  X(releasePrimary, "cuDevicePrimaryCtxRelease_v2", (int))                     \
-  X(pushContext, "cuCtxPushCurrent_v2", (void *))                              \
-  X(popContext, "cuCtxPopCurrent_v2", (void **))                               \
-  X(synchronize, "cuCtxSynchronize", ())                                       \
-  X(loadModule, "cuModuleLoadData", (void **, const void *))                   \
-  X(unloadModule, "cuModuleUnload", (void *))                                  \
-  X(getFunction, "cuModuleGetFunction", (void **, void *, const char *))       \
-  X(setAttribute, "cuFuncSetAttribute", (void *, int, int))                    \
-  X(launch, "cuLaunchKernelEx",                                                \
-    (const LaunchConfig *, void *, void **, void **))                          \
-  X(allocate, "cuMemAllocAsync", (uint64_t *, size_t, void *))                 \
-  X(free, "cuMemFreeAsync", (uint64_t, void *))                                \
-  X(encodeMap, "cuTensorMapEncodeTiled",                                       \
-    (void *, int, uint32_t, void *, const uint64_t *, const uint64_t *,        \
-     const uint32_t *, const uint32_t *, int, int, int, int))                  \
-  X(registerHost, "cuMemHostRegister_v2", (void *, size_t, unsigned))          \
-  X(unregisterHost, "cuMemHostUnregister", (void *))                           \
-  X(getErrorString, "cuGetErrorString", (int, const char **))
-
-struct repo_rt::CudaDriver {
-#define REPO_DECLARE(name, symbol, arguments) int(*name) arguments = nullptr;
-  REPO_CUDA_FUNCTIONS(REPO_DECLARE)
-#undef REPO_DECLARE
-  /// Why it cannot be used, or "".
-  std::string error;
-};
+static constexpr int computeMajor = 75, computeMinor = 76, maxDynamicShared = 8;
+static constexpr uint32_t defaultShared = 48 << 10;
 
 using namespace repo_rt;
 
-/// Fills the table by `find`, and starts the driver.
-template <typename Find>
-static CudaDriver openDriver(const std::string &name, Find find) {
-  CudaDriver driver;
-#define REPO_FIND(member, symbol, arguments)                                   \
-  driver.member = reinterpret_cast<decltype(driver.member)>(find(symbol));     \
-  if (!driver.member && driver.error.empty())                                  \
-    driver.error = name + " has no `" symbol "`: expected a driver of CUDA "   \
-                          "12.0 or later";
-  REPO_CUDA_FUNCTIONS(REPO_FIND)
-#undef REPO_FIND
-  int count = 0;
-  if (!driver.error.empty())
-    return driver;
-  if (int code = driver.init(0)) {
-    const char *text = nullptr;
-    driver.getErrorString(code, &text);
-    driver.error = "the CUDA driver does not start: " +
-                   std::string(text ? text : "unknown error");
-  } else if (driver.getDeviceCount(&count) || count == 0) {
-    driver.error = "the CUDA driver finds no device";
-  }
-  return driver;
-}
-
-/// The driver of the machine. REPO_CUDA_DRIVER names another file.
-static const CudaDriver &getDriver() {
-  static const CudaDriver driver = [] {
-    const char *path = std::getenv("REPO_CUDA_DRIVER");
-    std::string name = path && *path ? path : "libcuda.so.1";
-    if (void *handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL))
-      return openDriver(
-          name, [handle](const char *symbol) { return dlsym(handle, symbol); });
-    CudaDriver missing;
-    missing.error = "no CUDA driver: cannot open `" + name + "`";
-    return missing;
-  }();
-  return driver;
-}
-
-/// The emulator's functions of the same names, where a program has it.
-static const CudaDriver &getEmulator() {
-  static const CudaDriver driver = [] {
-    auto find = reinterpret_cast<void *(*)(const char *)>(
-        dlsym(RTLD_DEFAULT, "repo_emulator_find"));
-    if (find)
-      return openDriver("the emulator", find);
-    CudaDriver missing;
-    missing.error = "no emulator: the program must load librepo_emulator.so";
-    return missing;
-  }();
-  return driver;
+int64_t CudaState::takeSerial() {
+  static std::atomic<int64_t> last{0};
+  return ++last;
 }
 
 CudaState::~CudaState() {
@@ -138,14 +48,12 @@ CudaState::~CudaState() {
 
 int32_t CudaState::fail(repo_rt_context *context, const std::string &what,
                         int code) {
-  const char *text = nullptr;
-  driver->getErrorString(code, &text);
   return repo_rt_fail(context, REPO_RT_DEVICE, "%s: %s", what.c_str(),
-                      text ? text : "unknown error");
+                      driver->describe(code).c_str());
 }
 
 int32_t CudaState::enter(repo_rt_context *context, int device, bool emulated) {
-  driver = emulated ? &getEmulator() : &getDriver();
+  driver = &getCudaDriver(emulated);
   if (!driver->error.empty())
     return repo_rt_fail(context, REPO_RT_DEVICE, "%s", driver->error.c_str());
   Device &state = devices[{driver, device}];
@@ -153,9 +61,9 @@ int32_t CudaState::enter(repo_rt_context *context, int device, bool emulated) {
     int handle = 0, major = 0, minor = 0;
     int code = driver->getDevice(&handle, device);
     if (!code)
-      code = driver->getAttribute(&major, computeMajor, handle);
+      code = driver->getDeviceAttribute(&major, computeMajor, handle);
     if (!code)
-      code = driver->getAttribute(&minor, computeMinor, handle);
+      code = driver->getDeviceAttribute(&minor, computeMinor, handle);
     if (!code)
       code = driver->retainPrimary(&state.primary, handle);
     if (code) {
@@ -190,7 +98,7 @@ void CudaState::allowHost(void *memory, uint64_t bytes) {
 
 void *CudaState::allocate(repo_rt_context *context, uint64_t bytes) {
   uint64_t address = 0;
-  if (int code = driver->allocate(&address, bytes ? bytes : 1, stream)) {
+  if (int code = driver->allocateAsync(&address, bytes ? bytes : 1, stream)) {
     fail(context,
          "cannot allocate " + std::to_string(bytes) +
              " bytes of workspace on the device",
@@ -203,7 +111,7 @@ void *CudaState::allocate(repo_rt_context *context, uint64_t bytes) {
 
 void CudaState::release(uint64_t mark) {
   while (allocations.size() > mark) {
-    driver->free(allocations.back(), stream);
+    driver->freeAsync(allocations.back(), stream);
     allocations.pop_back();
   }
 }
@@ -283,7 +191,7 @@ int32_t CudaState::launch(repo_rt_context *context,
   Device::Function *function = nullptr;
   if (int32_t status = findFunction(context, kernel, function))
     return status;
-  LaunchConfig config = {};
+  CudaLaunchConfig config = {};
   for (int i = 0; i != 3; ++i) {
     if (sizes[i] <= 0)
       return REPO_RT_OK;

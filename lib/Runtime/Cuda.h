@@ -44,6 +44,9 @@ public:
   /// Tensors of the host that emulated kernels may use, until `leave`.
   void allowHost(void *memory, uint64_t bytes);
 
+  /// A number of this state alone.
+  int64_t getSerial() const { return serial; }
+
   void *stream = nullptr;
 
 private:
@@ -64,6 +67,9 @@ private:
                        Device::Function *&function);
   const repo_rt_kernel_image *choose(const repo_rt_kernel_images &images) const;
 
+  static int64_t takeSerial();
+
+  const int64_t serial = takeSerial();
   const CudaDriver *driver = nullptr;
   Device *active = nullptr;
   std::map<std::pair<const CudaDriver *, int>, Device> devices;

@@ -36,6 +36,10 @@ int32_t repo_rt::checkLibrary(repo_rt_context *context,
   return REPO_RT_OK;
 }
 
+int32_t repo_rt::getLibraryDevice(const repo_rt_library *library) {
+  return library->info->size >= 40 ? library->info->device : 1;
+}
+
 int32_t repo_rt_library_open(repo_rt_context *context, const char *path,
                              repo_rt_library **library) {
   *library = nullptr;

@@ -12,35 +12,37 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 
 namespace repo_rt {
 
-/// Zeroed memory, aligned to 64 bytes, that the system provides where it is
-/// touched.
+/// Zeroed memory, aligned to 64 bytes: the host's, which the system provides
+/// where it is touched, or a device's.
 class Memory {
 public:
   Memory() = default;
-  /// Empty (false) when it cannot be had.
+  /// Memory of somebody who takes it back.
+  Memory(char *start, std::function<void(void *)> release)
+      : start(start), block(start, std::move(release)) {}
+  /// Memory of the host; empty (false) when it cannot be had.
   static Memory allocate(size_t bytes) {
     Memory memory;
-    if (bytes <= SIZE_MAX - alignment)
-      memory.block.reset(std::calloc(bytes + alignment, 1));
+    if (bytes > SIZE_MAX - alignment)
+      return memory;
+    memory.block = {std::calloc(bytes + alignment, 1), std::free};
+    uintptr_t address = reinterpret_cast<uintptr_t>(memory.block.get());
+    memory.start = reinterpret_cast<char *>((address + alignment - 1) /
+                                            alignment * alignment);
     return memory;
   }
   explicit operator bool() const { return block != nullptr; }
-  char *data() const {
-    uintptr_t address = reinterpret_cast<uintptr_t>(block.get());
-    return reinterpret_cast<char *>((address + alignment - 1) / alignment *
-                                    alignment);
-  }
+  char *data() const { return start; }
 
 private:
-  struct Free {
-    void operator()(void *block) const { std::free(block); }
-  };
   static constexpr size_t alignment = 64;
-  std::unique_ptr<void, Free> block;
+  char *start = nullptr;
+  std::unique_ptr<void, std::function<void(void *)>> block{nullptr, std::free};
 };
 
 } // namespace repo_rt

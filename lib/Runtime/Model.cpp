@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Model.h"
+#include "Context.h"
 #include "Json.h"
 #include <cerrno>
 #include <cstdio>
@@ -198,6 +199,33 @@ static int32_t openFiles(repo_rt_context *context, repo_rt_model &model,
   return repo_rt::bindWeights(context, model, manifest, checkpoint);
 }
 
+void repo_rt_model::copyRows(repo_rt::Rows to, repo_rt::Rows from,
+                             int64_t bytes, int64_t count) const {
+  if (device) {
+    device->copy(repo_rt::CudaDevice::Direction::within, to, from, bytes, count,
+                 nullptr);
+    device->synchronize(nullptr);
+    return;
+  }
+  for (int64_t row = 0; row < count; ++row)
+    std::memcpy(to.data + row * to.pitch, from.data + row * from.pitch, bytes);
+}
+
+/// Opens the device of a library for GPUs.
+static int32_t openDevice(repo_rt_context *context, repo_rt_model &model,
+                          int32_t ordinal) {
+  int32_t kind = repo_rt::getLibraryDevice(model.library);
+  if (kind == 1) {
+    if (ordinal)
+      return repo_rt_fail(context, REPO_RT_BAD_ARGUMENT,
+                          "expected device 0 with a model for CPUs, got %d",
+                          ordinal);
+    return REPO_RT_OK;
+  }
+  model.device = repo_rt::CudaDevice::open(context, ordinal, kind == 0);
+  return model.device ? REPO_RT_OK : REPO_RT_DEVICE;
+}
+
 /// Where a compiled folder keeps packed weights.
 static std::string packedPath(const std::string &folder) {
   return folder + "/packed.weights";
@@ -214,9 +242,13 @@ int32_t repo_rt_model_open_with(repo_rt_context *context, const char *compiled,
   if (int32_t status =
           openFiles(context, *model, compiled, checkpoint, manifest, plan))
     return status;
-  int32_t status = REPO_RT_OK;
+  int32_t status = openDevice(context, *model, options->device);
+  if (status)
+    return status;
   std::string path = packedPath(compiled);
-  if (!model->isPacked) {
+  if (model->device) {
+    status = repo_rt::uploadWeights(context, *model, manifest, *options);
+  } else if (!model->isPacked) {
     status = repo_rt::convertWeights(context, *model, manifest, *options);
   } else if (access(path.c_str(), F_OK) == 0) {
     status = model->packedFile.open(context, path, plan, *model);

@@ -9,6 +9,7 @@
 #ifndef REPO_LIB_RUNTIME_MODEL_H
 #define REPO_LIB_RUNTIME_MODEL_H
 
+#include "CudaDevice.h"
 #include "Memory.h"
 #include "Packed.h"
 #include "repo/Runtime/model.h"
@@ -40,9 +41,18 @@ struct repo_rt_model {
   int64_t packedBytes = 0;
   /// Weights that are not as the checkpoint has them.
   std::vector<repo_rt::Memory> converted;
+  /// Where weights and caches are, or null: the host.
+  std::shared_ptr<repo_rt::CudaDevice> device;
 
   /// Bytes of an element of the caches.
   int64_t cacheElementBytes() const { return info.cache_bits / 8; }
+  /// Memory for a cache.
+  repo_rt::Memory allocate(size_t bytes) const {
+    return device ? device->allocate(bytes) : repo_rt::Memory::allocate(bytes);
+  }
+  /// Copies rows of caches. An error of a device is told by what runs next.
+  void copyRows(repo_rt::Rows to, repo_rt::Rows from, int64_t bytes,
+                int64_t count) const;
   uint8_t cacheTypeCode() const { return info.cache_bits == 16 ? 4 : 2; }
 
   ~repo_rt_model() {
@@ -60,6 +70,11 @@ int32_t bindWeights(repo_rt_context *context, repo_rt_model &model,
 int32_t convertWeights(repo_rt_context *context, repo_rt_model &model,
                        const nlohmann::json &manifest,
                        const repo_rt_model_options &options);
+/// Copies the weights to the device of the model, in the types that the library
+/// takes.
+int32_t uploadWeights(repo_rt_context *context, repo_rt_model &model,
+                      const nlohmann::json &manifest,
+                      const repo_rt_model_options &options);
 /// Packs the weights to `packed`, one part after the other: beside it there is
 /// memory for one of them only.
 int32_t packWeights(repo_rt_context *context, const repo_rt_model &model,

@@ -7,7 +7,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "Session.h"
-#include <cstring>
 
 static int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -52,9 +51,9 @@ void repo_rt_pages::copy(int32_t from, int32_t to, int64_t tokens) {
   int64_t row = info.head_size * model->cacheElementBytes(),
           head = info.page_size * row, page = info.kv_heads * head;
   for (repo_rt::Memory &cache : caches)
-    for (int64_t h = 0; h < info.kv_heads; ++h)
-      std::memcpy(cache.data() + to * page + h * head,
-                  cache.data() + from * page + h * head, tokens * row);
+    model->copyRows({cache.data() + to * page, size_t(head)},
+                    {cache.data() + from * page, size_t(head)}, tokens * row,
+                    info.kv_heads);
 }
 
 int32_t repo_rt_pages_create(repo_rt_context *context,
@@ -72,7 +71,7 @@ int32_t repo_rt_pages_create(repo_rt_context *context,
   int64_t bytes = pages->numPages * model->info.kv_heads * size *
                   model->info.head_size * model->cacheElementBytes();
   for (int64_t i = 0; i < 2 * model->info.layers; ++i) {
-    pages->caches.push_back(repo_rt::Memory::allocate(bytes));
+    pages->caches.push_back(model->allocate(bytes));
     if (!pages->caches.back())
       return repo_rt_fail(context, REPO_RT_OUT_OF_MEMORY,
                           "out of memory: cannot hold %lld tokens of cache",

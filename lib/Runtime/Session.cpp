@@ -7,7 +7,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "Session.h"
-#include <cstring>
 
 using repo_rt::maxTokens;
 
@@ -18,15 +17,18 @@ bool repo_rt_session::copyFrom(const repo_rt_session &other,
           row = model->info.head_size * model->cacheElementBytes();
   std::vector<repo_rt::Memory> grown(2 * model->info.layers);
   for (repo_rt::Memory &cache : grown)
-    if (!(cache = repo_rt::Memory::allocate(size_t(batch * heads) *
-                                            size_t(newCapacity * row))))
+    if (!(cache = model->allocate(size_t(batch * heads) *
+                                  size_t(newCapacity * row))))
       return false;
   for (size_t i = 0; i < grown.size(); ++i) {
-    for (int64_t head = 0; head < batch * heads; ++head)
-      if (int64_t length = other.lengths[head / heads])
-        std::memcpy(grown[i].data() + head * newCapacity * row,
-                    other.caches[i].data() + head * other.capacity * row,
-                    length * row);
+    for (int64_t sequence = 0; sequence < batch; ++sequence)
+      if (int64_t length = other.lengths[sequence]) {
+        size_t to = newCapacity * row, from = other.capacity * row;
+        model->copyRows(
+            {grown[i].data() + sequence * heads * to, to},
+            {other.caches[i].data() + sequence * heads * from, from},
+            length * row, heads);
+      }
     // Old memory goes as new memory fills.
     if (this == &other)
       caches[i] = std::move(grown[i]);
@@ -53,6 +55,7 @@ int32_t repo_rt_session_create(repo_rt_context *context,
                         (long long)maxTokens, (long long)batch);
   auto session = std::make_unique<repo_rt_session>();
   session->model = model;
+  session->runs.device = model->device;
   session->batch = batch;
   session->lengths.resize(batch);
   session->caches.resize(2 * model->info.layers);

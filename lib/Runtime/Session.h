@@ -15,6 +15,7 @@
 #ifndef REPO_LIB_RUNTIME_SESSION_H
 #define REPO_LIB_RUNTIME_SESSION_H
 
+#include "DeviceRun.h"
 #include "Model.h"
 #include <algorithm>
 #include <memory>
@@ -62,6 +63,9 @@ struct repo_rt_session {
   /// Paged: where the pages are, and those of each sequence.
   std::shared_ptr<repo_rt_pages> pages;
   std::vector<std::vector<int32_t>> tables;
+
+  /// Of a model on a device.
+  repo_rt::DeviceRuns runs;
 
   ~repo_rt_session();
 

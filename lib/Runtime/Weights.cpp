@@ -197,6 +197,47 @@ int32_t repo_rt::convertWeights(repo_rt_context *context, repo_rt_model &model,
   return REPO_RT_OK;
 }
 
+int32_t repo_rt::uploadWeights(repo_rt_context *context, repo_rt_model &model,
+                               const json &manifest,
+                               const repo_rt_model_options &options) {
+  const json &list = manifest["weights"];
+  int64_t total = 0, done = 0;
+  for (const DLTensor &weight : model.weights)
+    total += countElements(weight);
+  for (size_t i = 0; i < model.weights.size(); ++i) {
+    DLTensor &weight = model.weights[i], mapped = weight;
+    Memory rounded;
+    if (list[i]["dtype"] != list[i]["stored"] &&
+        !(rounded = convertToBF16(context, weight)))
+      return failToHold(context, model.weightNames[i]);
+    int64_t count = countElements(weight);
+    size_t bytes = size_t(count) * (weight.dtype.bits / 8);
+    Memory memory = model.device->allocate(bytes);
+    if (!memory)
+      return repo_rt_fail(context, REPO_RT_OUT_OF_MEMORY,
+                          "out of memory: cannot hold `%s` on the device",
+                          model.weightNames[i].c_str());
+    int code = model.device->copy(
+        CudaDevice::Direction::toDevice, {memory.data(), bytes},
+        {static_cast<char *>(weight.data) + weight.byte_offset, bytes}, bytes,
+        1, nullptr);
+    if (!code)
+      code = model.device->synchronize(nullptr);
+    if (code)
+      return model.device->fail(context, "copying weights to the device", code);
+    releasePages(mapped);
+    weight.data = memory.data();
+    weight.byte_offset = 0;
+    weight.device = {static_cast<decltype(DLDevice::device_type)>(2),
+                     model.device->getOrdinal()};
+    model.converted.push_back(std::move(memory));
+    done += count;
+    if (options.progress)
+      options.progress(options.user, double(done) / double(total));
+  }
+  return REPO_RT_OK;
+}
+
 //===----------------------------------------------------------------------===//
 // Packing
 //===----------------------------------------------------------------------===//

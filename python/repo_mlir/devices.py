@@ -24,6 +24,12 @@ def default_chip(index=None):
     return _SPECIFIC.get(capability, f"sm_{capability[0]}{capability[1]}")
 
 
+def current_index():
+    """torch's current CUDA device; 0 without torch."""
+    torch = sys.modules.get("torch")
+    return torch.cuda.current_device() if torch is not None and torch.cuda.is_available() else 0
+
+
 def current_stream(tensors):
     """torch's current stream on the device of the tensors; the default stream without torch."""
     torch = sys.modules.get("torch")

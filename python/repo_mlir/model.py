@@ -9,24 +9,31 @@ import sys
 
 import numpy as np
 
-from . import compiler
+from . import compiler, devices
 from .errors import RepoError
 from .runtime import PROGRESS, ModelOptions, Sampling, check, context, runtime, thread_count
 
 
-def compile_model(model_dir, out_dir, *, target="cpu", cpu="native", dtype=None, cache_dtype=None, pipeline="cpu"):
+def compile_model(model_dir, out_dir, *, target="cpu", cpu="native", chip=None, dtype=None, cache_dtype=None,
+                  pipeline="cpu"):
     """Compiles a Hugging Face directory (config.json and safetensors) to `out_dir`.
 
-    dtype: the arithmetic, "f32" (weights as the checkpoint has them) or "bf16" (matrices as bf16, sums in float32).
-    cache_dtype: of keys and values, "f32" or "bf16"; default as dtype. Writes model.so, model.h and manifest.json.
+    target: "cpu"; "cuda", for the device with torch or `chip` ("sm_90a", or "sm_80,sm_90a" for several); "emulator": the
+    kernels for a GPU, run on the CPU. dtype: the arithmetic, "f32" (weights as the checkpoint has them; default on a CPU)
+    or "bf16" (matrices as bf16, sums in float32; default on a GPU). cache_dtype: of keys and values, "f32" or "bf16";
+    default as dtype. Writes model.so, model.h and manifest.json.
     """
-    if target != "cpu":
-        raise RepoError(f"compile_model: expected target=\"cpu\", got {target!r}: this build compiles no models for a GPU")
+    if target not in ("cpu", "cuda", "emulator"):
+        raise RepoError(f"compile_model: expected target=\"cpu\", \"cuda\" or \"emulator\", got {target!r}")
+    if target == "cpu" and chip is not None:
+        raise RepoError(f"compile_model: expected no chip with target=\"cpu\", got {chip!r}")
     for name, value in (("dtype", dtype), ("cache_dtype", cache_dtype)):
         if value not in (None, "f32", "bf16"):
             raise RepoError(f"compile_model: expected {name} \"f32\" or \"bf16\", got {value!r}")
+    if target == "cuda" and chip is None:
+        chip = devices.default_chip()
     compiler.compile_to(out_dir, input=os.fspath(model_dir), cpu=cpu, pipeline=pipeline, is_model=True, dtype=dtype,
-                        cache_dtype=cache_dtype)
+                        cache_dtype=cache_dtype, target=target, chip=chip)
 
 
 def pack_model(out_dir, model_dir, *, progress=None):
@@ -35,19 +42,38 @@ def pack_model(out_dir, model_dir, *, progress=None):
     progress: called with the share that is done; default: a line on a terminal.
     """
     progress = progress or (_show_progress if sys.stderr.isatty() else None)
-    options, here = ModelOptions(PROGRESS(lambda _, done: progress(done)) if progress else PROGRESS(), None), context()
+    options, here = ModelOptions(PROGRESS(lambda _, done: progress(done)) if progress else PROGRESS(), None, 0), context()
     check(runtime().repo_rt_model_pack(here, os.fsencode(out_dir), os.fsencode(model_dir), ctypes.byref(options)), here)
 
 
-def load_model(out_dir, model_dir, *, threads=None, progress=None):
+def load_model(out_dir, model_dir, *, target=None, device=None, threads=None, progress=None):
     """Opens a compiled model with the checkpoint it was compiled for, which is mapped; what has another type is copied.
 
+    target: what the model must have been compiled for; None: whatever it was. device: the number of the CUDA device that
+    holds weights and caches; default 0, or torch's current one. Tokens and results are arrays of the host all the same.
     threads: of this model's kernels; default as set_num_threads says. progress: called with the share of the weights
     that are ready, where there is something to convert; default: a line on a terminal. Raises RepoError where files are missing or
     the weights are not those the model was compiled for.
     """
+    found = _target_of(out_dir)
+    if target not in (None, found):
+        raise RepoError(f"load_model: expected a model compiled for target={target!r}, got one for {found!r}")
+    if device is not None:
+        device = _count("load_model", "device", device)
+    elif found == "cuda":
+        device = devices.current_index()
+    if found == "emulator":
+        devices.load_emulator()
     return Model(out_dir, model_dir, None if threads is None else thread_count("load_model", threads),
-                 progress or (_show_progress if sys.stderr.isatty() else None))
+                 progress or (_show_progress if sys.stderr.isatty() else None), device or 0)
+
+
+def _target_of(out_dir):
+    """What a compiled folder says it is for; opening it tells what is wrong with one that says nothing."""
+    try:
+        return json.loads((pathlib.Path(out_dir) / "manifest.json").read_text()).get("target", "cpu")
+    except (OSError, ValueError, AttributeError):
+        return "cpu"
 
 
 def _show_progress(done):
@@ -113,12 +139,12 @@ def load_tokenizer(model_dir):
 class Model:
     """A compiled model. Use one from several threads if you like: each call uses its thread's context."""
 
-    def __init__(self, out_dir, model_dir, threads=None, progress=None):
+    def __init__(self, out_dir, model_dir, threads=None, progress=None, device=0):
         self._threads = threads
         self._model_dir = pathlib.Path(model_dir)
         pointer = ctypes.c_void_p()
         here = context(threads)
-        options = ModelOptions(PROGRESS(lambda _, done: progress(done)) if progress else PROGRESS(), None)
+        options = ModelOptions(PROGRESS(lambda _, done: progress(done)) if progress else PROGRESS(), None, device)
         check(runtime().repo_rt_model_open_with(here, os.fsencode(out_dir), os.fsencode(model_dir),
                                                 ctypes.byref(options), ctypes.byref(pointer)), here)
         self._pointer = pointer

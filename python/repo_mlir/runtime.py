@@ -37,7 +37,7 @@ PROGRESS = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_double)
 
 
 class ModelOptions(ctypes.Structure):
-    _fields_ = [("progress", PROGRESS), ("user", ctypes.c_void_p)]
+    _fields_ = [("progress", PROGRESS), ("user", ctypes.c_void_p), ("device", ctypes.c_int32)]
 
 
 _lock = threading.Lock()

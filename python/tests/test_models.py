@@ -124,7 +124,7 @@ def test_bad_arguments(load, case):
 
 
 @pytest.mark.parametrize("options, text", [
-    (dict(target="cuda"), "expected target=\"cpu\""),
+    (dict(target="tpu"), "expected target=\"cpu\", \"cuda\" or \"emulator\", got 'tpu'"),
     (dict(dtype="f64"), "dtype"),
     (dict(cpu="z80"), "unknown cpu `z80`"),
 ])

@@ -105,3 +105,36 @@ llvm.func internal @second_call(%0: !llvm.ptr) {
 llvm.func @exported(%0: !llvm.ptr) {
   llvm.return
 }
+
+// -----
+
+// Kernels and the constants they use, wherever they are launched.
+
+// CHECK-LABEL: func.func @launches
+// CHECK: gpu.launch_func @kernels::@first
+// CHECK: gpu.launch_func @kernels::@first
+// CHECK: gpu.module @kernels
+// CHECK-COUNT-1: memref.global
+// CHECK-COUNT-1: gpu.func
+// CHECK-NOT: gpu.func
+module attributes {gpu.container_module} {
+  func.func @launches(%n: index, %x: memref<2xf32>) {
+    gpu.launch_func @kernels::@first blocks in (%n, %n, %n) threads in (%n, %n, %n) args(%x : memref<2xf32>)
+    gpu.launch_func @kernels::@second blocks in (%n, %n, %n) threads in (%n, %n, %n) args(%x : memref<2xf32>)
+    return
+  }
+  gpu.module @kernels {
+    memref.global "private" constant @a : memref<2xf32> = dense<[1.0, 2.0]>
+    memref.global "private" constant @b : memref<2xf32> = dense<[1.0, 2.0]>
+    gpu.func @first(%x: memref<2xf32>) kernel {
+      %0 = memref.get_global @a : memref<2xf32>
+      linalg.copy ins(%0 : memref<2xf32>) outs(%x : memref<2xf32>)
+      gpu.return
+    }
+    gpu.func @second(%x: memref<2xf32>) kernel {
+      %0 = memref.get_global @b : memref<2xf32>
+      linalg.copy ins(%0 : memref<2xf32>) outs(%x : memref<2xf32>)
+      gpu.return
+    }
+  }
+}

@@ -32,8 +32,8 @@ int main(int argc, char **argv) {
             "output file (a header is written beside a library) or folder");
   flags.add("model", model, "folder with config.json and the weights");
   flags.add("dtype", dtype,
-            "arithmetic of a model: f32 (default), weights as they are; or "
-            "bf16 matrices",
+            "arithmetic of a model: f32 (default on a CPU), weights as they "
+            "are; or bf16 matrices (default on a GPU)",
             {"f32", "bf16"});
   flags.add("cache-dtype", request.cacheDtype,
             "elements of a model's caches: f32 or bf16; default: as --dtype",
@@ -97,10 +97,6 @@ int main(int argc, char **argv) {
     return flags.fail("expected --target=cuda with --chip, --emulate, "
                       "--emit=ptx or --emit=cubin");
   if (target == "cuda") {
-    if (!model.empty()) {
-      fail("expected --target=cpu: this build compiles no models for a GPU");
-      return 1;
-    }
     if (request.options.emulate && device) {
       fail("expected --emit=mlir, llvm, asm, obj or so with --emulate");
       return 1;
@@ -124,8 +120,8 @@ int main(int argc, char **argv) {
   }
   if (model.empty() && (!dtype.empty() || !request.cacheDtype.empty()))
     return flags.fail("expected --dtype and --cache-dtype beside --model");
-  if (!dtype.empty())
-    request.dtype = dtype;
+  if (!dtype.empty() || target == "cuda")
+    request.dtype = dtype.empty() ? "bf16" : dtype;
   request.input = model.empty() ? flags.positional[0] : model;
   request.emit = !emit.empty() ? emit : stopAfter.empty() ? "so" : "mlir";
   if (!stopAfter.empty())

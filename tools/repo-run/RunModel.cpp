@@ -61,6 +61,7 @@ public:
       return fail();
     double start = now();
     repo_rt_model_options options = {};
+    options.device = static_cast<int32_t>(request.device);
     if (isatty(STDERR_FILENO))
       options.progress = showProgress;
     if (request.pack) {

@@ -17,7 +17,7 @@
 struct ModelRequest {
   std::string model, weights, logits, positions, threads;
   std::vector<int32_t> tokens;
-  int64_t generate = 0, batch = 1;
+  int64_t generate = 0, batch = 1, device = 0;
   float temperature = 0, topP = 0;
   int32_t topK = 0;
   uint64_t seed = 0;

@@ -47,7 +47,8 @@ static bool parseTokens(std::string text, std::vector<int32_t> &tokens) {
 int main(int argc, char **argv) {
   EntryRequest entry;
   ModelRequest model;
-  std::string tokens, generate, batch, temperature, topK, topP, seed, context;
+  std::string tokens, generate, batch, temperature, topK, topP, seed, context,
+      device;
   bool json = false;
   repo_tools::Flags flags(
       "repo-run",
@@ -70,6 +71,7 @@ int main(int argc, char **argv) {
   flags.add("json", json, "print results as JSON");
   flags.add("model", model.model, "folder of a compiled model");
   flags.add("weights", model.weights, "folder of its checkpoint");
+  flags.add("device", device, "CUDA device of a model for GPUs: 0, 1, ...");
   flags.add("pack", model.pack,
             "pack the weights into a file in the model's folder, which later "
             "runs map");
@@ -117,6 +119,7 @@ int main(int argc, char **argv) {
                                      {"generate", &generate, 0},
                                      {"batch", &batch, 1},
                                      {"context", &context, 1},
+                                     {"device", &device, 0},
                                      {"top-k", &topK, 1},
                                      {"seed", &seed, 0}}) {
     if (value->empty())
@@ -140,6 +143,7 @@ int main(int argc, char **argv) {
           tokens + "`");
     model.generate = std::atoll(generate.c_str());
     model.context = std::atoll(context.c_str());
+    model.device = std::atoll(device.c_str());
     if (model.paged && !model.context)
       return flags.fail("expected --context beside --paged; see --help");
     model.batch = batch.empty() ? 1 : std::atoll(batch.c_str());

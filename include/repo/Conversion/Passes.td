@@ -126,6 +126,8 @@ def MergeFunctions : Pass<"repo-merge-functions", "::mlir::ModuleOp"> {
     functions: a whole model holds few shapes, so that its compile time follows from
     these and not from the number of contractions. Repeated until nothing is equal,
     because callers of merged functions may have become so. Declarations are kept.
+    Equal kernels and constants of a `gpu.module` become one too: assembling each takes
+    a tenth of a second or more.
 
     Before:
 

@@ -49,6 +49,7 @@ typedef struct repo_emulator_kernel {
   uint32_t static_shared;  /* bytes */
   uint32_t dynamic_offset; /* of dynamic shared memory, behind the static */
   uint32_t max_threads;    /* of a block, or 0 */
+  const uint32_t *parameter_bytes; /* of every parameter; NULL: 8 each */
 } repo_emulator_kernel;
 
 typedef struct repo_emulator_image {

@@ -63,10 +63,11 @@ std::string writeModelIR(const ModelConfig &config,
                          const ModelArithmetic &arithmetic,
                          const std::vector<Weight> &weights);
 
-/// The JSON manifest of a compiled model.
+/// The JSON manifest of a model compiled for cpu, cuda or emulator.
 std::string writeModelManifest(const ModelConfig &config,
                                const ModelArithmetic &arithmetic,
-                               const std::vector<Weight> &weights);
+                               const std::vector<Weight> &weights,
+                               StringRef target);
 
 } // namespace repo
 } // namespace mlir

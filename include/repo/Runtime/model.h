@@ -15,6 +15,10 @@
  *     repo_rt_session_append(context, session, tokens, n, logits);
  *     ...
  *
+ * A model for a GPU (--target=cuda) has its weights and caches on one device;
+ * tokens, logits and positions are the host's here too. A function that returns
+ * such waits for the stream of the context, or one of the session's own.
+ *
  * Every function returns 0 or an error code of runtime.h;
  * repo_rt_last_error(context) has the text. A model may be used by several
  * threads at once, each with a context and sessions of its own.
@@ -52,6 +56,7 @@ typedef struct {
    * converted or packed. */
   void (*progress)(void *user, double done);
   void *user;
+  int32_t device; /**< the CUDA device of a model for GPUs */
 } repo_rt_model_options;
 /** repo_rt_model_open with options. */
 REPO_RT_API int32_t repo_rt_model_open_with(

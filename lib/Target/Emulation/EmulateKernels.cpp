@@ -216,8 +216,13 @@ Constant *KernelEmulation::makeKernel(Function &function) {
   std::string name = function.getName().str();
   uint64_t maxThreads = getMaxThreads(function);
   SmallVector<bool> byPointer;
-  for (Argument &argument : function.args())
+  SmallVector<uint32_t> bytes;
+  for (Argument &argument : function.args()) {
     byPointer.push_back(argument.hasByValAttr());
+    Type *type =
+        byPointer.back() ? argument.getParamByValType() : argument.getType();
+    bytes.push_back(module.getDataLayout().getTypeAllocSize(type));
+  }
 
   Type *pointer = PointerType::get(context, 0);
   auto *run = Function::Create(
@@ -237,13 +242,17 @@ Constant *KernelEmulation::makeKernel(Function &function) {
   function.setLinkage(GlobalValue::InternalLinkage);
   function.setName(name + ".thread");
 
+  Constant *sizes = ConstantDataArray::get(context, bytes);
+  auto *sizesGlobal =
+      new GlobalVariable(module, sizes->getType(), /*isConstant=*/true,
+                         GlobalValue::InternalLinkage, sizes, name + ".bytes");
   Type *i32 = b.getInt32Ty();
   auto *record =
-      StructType::get(context, {pointer, pointer, i32, i32, i32, i32});
+      StructType::get(context, {pointer, pointer, i32, i32, i32, i32, pointer});
   return ConstantStruct::get(
       record, {b.CreateGlobalString(name, name + ".name", 0, &module), run,
                b.getInt32(arguments.size()), b.getInt32(staticShared),
-               b.getInt32(dynamicOffset), b.getInt32(maxThreads)});
+               b.getInt32(dynamicOffset), b.getInt32(maxThreads), sizesGlobal});
 }
 
 LogicalResult KernelEmulation::run(StringRef imageName) {

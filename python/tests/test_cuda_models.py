@@ -1,0 +1,76 @@
+"""Models for a GPU: the same host code over the emulator's driver and over a device."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import repo_mlir as repo
+import test_bf16_models
+from conftest import GOLDEN, expectations
+from model_reference import ReferenceModel
+
+pytestmark = pytest.mark.xdist_group("emulator")
+EMULATED = ["--target=cuda", "--emulate"]
+NAME = "tiny-bf16"
+
+
+@pytest.fixture(scope="module")
+def folder(golden_model):
+    return golden_model(NAME, *EMULATED)
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return repo.load_model(folder, GOLDEN / NAME, target="emulator")
+
+
+def test_logits_and_positions(model):
+    test_bf16_models.check(NAME, model, ReferenceModel(GOLDEN / NAME, ml_dtypes.bfloat16))
+
+
+def test_generation(model, folder, run):
+    """Recorded steps give the tokens of evaluations of the whole text."""
+    tokens = expectations(NAME)["generate"]["prompt"]
+    new = model.generate(tokens, 6, eos=())
+    wanted = list(tokens)
+    for _ in new:
+        wanted.append(int(model.logits(wanted)[0, -1].argmax()))
+    assert new == wanted[len(tokens):]
+    flags = ["repo-run", f"--model={folder}", f"--weights={GOLDEN / NAME}", "--ignore-eos", "--generate=6",
+             "--tokens=" + ",".join(map(str, tokens))]
+    for cache in ([], ["--context=70", "--paged"], ["--batch=2"]):
+        status, out, error = run(*flags, *cache)
+        assert (status, error) == (0, "")
+        assert out.split() == [",".join(map(str, new))] * (2 if cache == ["--batch=2"] else 1)
+
+
+def test_sessions(model):
+    """Caches that grow, fork and are shared, on the device; rows of a ragged batch."""
+    tokens = np.random.default_rng(1).integers(0, model.info.vocabulary, 72)
+    pages = model.pages(300)
+    sessions = [model.session(), model.session(pages=pages), model.session(capacity=80)]
+    results = [[s.append(tokens[:62]), s.append(tokens[62:63]), s.append(tokens[63:64]), s.append(tokens[64:65])]
+               for s in sessions]  # over the first 64 tokens of a cache, and of a page
+    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+    forks = [s.fork() for s in sessions]
+    sessions[1].append(tokens[65:70])
+    assert len({fork.append(tokens[70:72]).tobytes() for fork in forks}) == 1
+    other = model.session(pages=pages)
+    other.append(tokens[5:10])
+    rows = model.append([forks[1], other], [tokens[:1], tokens[:3]])
+    assert np.array_equal(rows[0], forks[0].append(tokens[:1]))
+    alone = model.session()
+    alone.append(tokens[5:10])
+    assert np.array_equal(rows[1], alone.append(tokens[:3]))
+
+
+def test_errors(folder, run):
+    with pytest.raises(repo.RepoError, match="expected a model compiled for target='cuda', got one for 'emulator'"):
+        repo.load_model(folder, GOLDEN / NAME, target="cuda")
+    with pytest.raises(repo.RepoError, match="expected a CUDA device from 0 to 0, got 3"):
+        repo.load_model(folder, GOLDEN / NAME, device=3)
+    flags = [f"--weights={GOLDEN / NAME}", "--tokens=1", "--generate=1"]
+    assert run("repo-run", f"--model={folder}", *flags, "--device=1") == \
+        (1, "", "repo-run: expected a CUDA device from 0 to 0, got 1\n")
+    assert run("repo-run", f"--model={folder}", *flags, "--pack")[0] == 1
