@@ -6,6 +6,7 @@ threads. The loops are in limits.c, compiled on first use into the user's cache.
 
 import ctypes
 import hashlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -44,7 +45,7 @@ def _library():
     if not path.exists():
         with tempfile.NamedTemporaryFile(dir=cache, delete=False) as temporary:
             pass
-        subprocess.run([compiler, "-O2", "-shared", "-fPIC", str(_SOURCE), "-o", temporary.name], check=True)
+        subprocess.run([compiler, "-O2", "-pthread", "-shared", "-fPIC", str(_SOURCE), "-o", temporary.name], check=True)
         os.replace(temporary.name, path)
     library = ctypes.CDLL(str(path))
     for name in ("repo_limit_fma8", "repo_limit_fma16", "repo_limit_amx"):
@@ -52,6 +53,9 @@ def _library():
         getattr(library, name).argtypes = [ctypes.c_long]
     library.repo_limit_read.restype = ctypes.c_double
     library.repo_limit_read.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    library.repo_limit_read_parts.restype = ctypes.c_double
+    library.repo_limit_read_parts.argtypes = [ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_size_t),
+                                              ctypes.c_int, ctypes.c_int, ctypes.c_int]
     return library
 
 
@@ -116,6 +120,26 @@ class Limits:
             return _on_threads(threads, read, 5) / 1e9
         shapes = range(self._library.repo_limit_read_shapes())
         return self._remember(("read", threads), lambda: max(map(measure, shapes)))
+
+    def reader(self, sets, threads, flops=0):
+        """A function that reads the next of `sets`, lists of arrays, on that many threads, and returns the seconds.
+
+        The limit of a kernel that has to read these arrays, on the very memory they lie in: bandwidth depends on it
+        (page size, distance to the core). Takes the shape of loop that is fastest here, and at least the time
+        of `flops` multiply-adds (counting 2 each) at the FMA peak.
+        """
+        sets = [(len(arrays), (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)),
+                 (ctypes.c_size_t * len(arrays))(*(a.nbytes for a in arrays))) for arrays in sets]
+        turn = itertools.cycle(sets[len(sets) // 2:] + sets[:len(sets) // 2])
+        least = flops / (self.fma(threads) * 1e9) if flops else 0.0
+
+        def read(shape):
+            count, parts, sizes = next(turn)
+            return self._library.repo_limit_read_parts(parts, sizes, count, threads, shape)
+
+        shapes = range(self._library.repo_limit_read_shapes())
+        best = min(shapes, key=lambda shape: min(read(shape) for _ in range(4)))
+        return lambda: max(read(best), least)
 
     def release_buffers(self):
         self._buffers.clear()

@@ -28,12 +28,20 @@ import measure  # noqa: E402
 def run_case(case, rounds):
     peers = case.peers() if callable(case.peers) else case.peers
     functions = {"ours": case.ours, **{n: f for n, f in peers.items() if f is not None}}
+    if case.bar:
+        functions["limit"] = case.bar
     times = measure.interleave(functions, rounds)
     rate = {name: case.work / statistics.median(values) for name, values in times.items()}
+    limit = rate.get("limit", case.limit)
     base = {"case": case.name, "dtype": case.dtype, "threads": case.threads, "unit": case.unit,
-            "ours": round(rate["ours"], 2), "limit": round(case.limit, 2),
-            "ours_over_limit": round(rate["ours"] / case.limit, 4), "rounds": len(times["ours"])}
-    for name, function in peers.items() or {"none": None}.items():
+            "ours": round(rate["ours"], 2), "limit": round(limit, 2),
+            "ours_over_limit": round(rate["ours"] / limit, 4), "rounds": len(times["ours"])}
+    if case.bar:
+        share, (low, high) = measure.ratio_interval(times["ours"], times["limit"])
+        base |= {"ours_over_limit": round(share, 4), "limit_interval": [round(low, 3), round(high, 3)]}
+    if not peers:
+        yield {**base, "peer": None, "peer_name": None, "ours_over_peer": None}
+    for name, function in peers.items():
         if function is None:
             yield {**base, "peer": None, "peer_name": name, "missing": True, "ours_over_peer": None}
             continue
@@ -51,6 +59,7 @@ def main():
     parser.add_argument("--threads", default=None, help="thread counts, such as 1,2 (default: 1 and all)")
     parser.add_argument("--rounds", type=int, default=31, help="interleaved rounds (default 31)")
     parser.add_argument("--filter", default="", help="only cases whose name and type hold this text, such as N2048 or bf16")
+    parser.add_argument("--no-peers", action="store_true", help="ours and the limit alone")
     parser.add_argument("--plot", help="draw shares of the limit to this file, .svg or .png (needs matplotlib)")
     arguments = parser.parse_args()
 
@@ -64,9 +73,11 @@ def main():
     for case in suite.cases(limits, threads=threads):
         if arguments.filter not in f"{case.name} {case.dtype}":
             continue
+        if arguments.no_peers:
+            case.peers = {}
         for row in run_case(case, arguments.rounds):
             results.append(row)
-            peer = (f"{row['peer_name']}: missing" if row.get("missing") else
+            peer = ("-" if row["peer_name"] is None else f"{row['peer_name']}: missing" if row.get("missing") else
                     f"{row['peer_name']}: {row['peer']:.1f}, ours {row['ours_over_peer']:.2f}x "
                     f"[{row['interval'][0]:.2f}, {row['interval'][1]:.2f}]")
             print(f"{row['case']:40} {row['dtype']:5} {row['threads']:3} {row['ours']:9.1f} "

@@ -15,6 +15,9 @@ class Case:
     """Useful work of one call, in units of `unit` times seconds: GFLOP or GB."""
     unit: str
     limit: float
+    """Rate of the machine; 0 where `bar` measures it."""
     ours: Callable[[], object]
     peers: Union[Dict[str, Optional[Callable[[], object]]], Callable[[], Dict[str, Optional[Callable[[], object]]]]]
     """Peer name -> callable, or None where the peer is not installed; or what returns that, once the case runs."""
+    bar: Optional[Callable[[], float]] = None
+    """Does what the machine needs at least, timing itself: seconds. Runs in turn with ours."""

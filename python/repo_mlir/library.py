@@ -115,16 +115,33 @@ class Entry:
         self._function = prototype(pointer.value)
 
     def __call__(self, *inputs, out=None):
-        if len(inputs) != len(self.inputs):
-            raise TypeError(f"{self.name}: expected {len(self.inputs)} inputs, got {len(inputs)}")
-        wrapped = [arrays.wrap(_scalar(value, argument), argument["name"], output=argument["role"] == "inout")
-                   for value, argument in zip(inputs, self.inputs)]
-        results = self.call(wrapped, arrays.wrap_outputs(self.name, out, [a["name"] for a in self.outputs]))
+        results = self.call(self._wrap(inputs), arrays.wrap_outputs(self.name, out, [a["name"] for a in self.outputs]))
         exported = [arrays.export(result) for result in results]
         return exported[0] if len(exported) == 1 else tuple(exported)
 
+    def bind(self, *inputs, out):
+        """The call `entry(*inputs, out=out)` on these very arrays, checked once: a function without arguments.
+
+        For short calls that are made again and again; each costs some microseconds. The arrays stay alive, and what
+        is in them may change between calls, their shapes may not. Arrays that have to be copied are copied once.
+        """
+        outs = arrays.wrap_outputs(self.name, out, [a["name"] for a in self.outputs])
+        return self._prepare(self._wrap(inputs), outs)[1]
+
     def call(self, inputs, outs=None):
         """Takes and returns `arrays.Array`s."""
+        outs, call = self._prepare(inputs, outs)
+        call()
+        return outs
+
+    def _wrap(self, inputs):
+        if len(inputs) != len(self.inputs):
+            raise TypeError(f"{self.name}: expected {len(self.inputs)} inputs, got {len(inputs)}")
+        return [arrays.wrap(_scalar(value, argument), argument["name"], output=argument["role"] == "inout")
+                for value, argument in zip(inputs, self.inputs)]
+
+    def _prepare(self, inputs, outs):
+        """The outputs, and the call on them."""
         symbols = {}
         prepared = []
         for array, argument in zip(inputs, self.inputs):
@@ -153,11 +170,16 @@ class Entry:
             tensors.append(tensor)
             alive.append(owners)
         pointers = (ctypes.POINTER(DLTensor) * max(1, len(tensors)))(*map(ctypes.pointer, tensors))
-        here = context()
-        if any(tensor.device.device_type == devices.CUDA for tensor in tensors):
-            runtime().repo_rt_set_stream(here, devices.current_stream(tensors))
-        check(self._function(here, ctypes.cast(pointers, ctypes.c_void_p), len(tensors)), here)
-        return outs
+        arguments, count = ctypes.cast(pointers, ctypes.c_void_p), len(tensors)
+        on_device = any(tensor.device.device_type == devices.CUDA for tensor in tensors)
+
+        def call(_alive=(alive, tensors, pointers)):
+            here = context()
+            if on_device:
+                runtime().repo_rt_set_stream(here, devices.current_stream(tensors))
+            check(self._function(here, arguments, count), here)
+
+        return outs, call
 
     def _size(self, size, symbols, argument):
         if isinstance(size, str):

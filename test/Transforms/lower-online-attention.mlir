@@ -22,15 +22,18 @@ func.func @block(%q: memref<128x24xf32>, %k: memref<64x128xf32>, %v: memref<64x1
   return
 }
 
-// Rows of queries: 8 keys read row by row, in their own type, and their sums by a tree of shuffles.
+// Rows of queries: keys are read row by row, one a turn, in their own type; sums by a tree of shuffles.
 // CHECK-LABEL: @rows
 // CHECK: memref.alloc() {alignment = 64 : i64} : memref<1x72xf32>
+// CHECK: memref.alloc() {alignment = 64 : i64} : memref<1x32x8xf32>
 // CHECK: scf.for
-// CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
+// CHECK: scf.for {{.*}} = %c0{{.*}} to {{.*}} step %c1{{[_ ]}}
 // CHECK: vector.load {{.*}} : memref<?x128xbf16>, vector<8xbf16>
 // CHECK: arith.extf
 // CHECK: vector.fma
 // CHECK-COUNT-14: vector.shuffle
+// The values too: one key a turn, 8 sums carried.
+// CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
 // CHECK-NOT: repo.online_attention
 func.func @rows(%q: memref<1x128xf32>, %k: memref<?x128xbf16>, %v: memref<?x128xbf16>,
                 %acc: memref<1x128xf32>, %max: memref<1xf32>, %sum: memref<1xf32>) {

@@ -10,7 +10,7 @@
 // CHECK: scf.for
 // The keys are read where they are.
 // CHECK: tensor.extract_slice %[[K]][%{{.*}}, %[[HEAD]], %{{.*}}, 0] [1, 1, %{{.*}}, 64]
-// CHECK: repo.online_attention {{.*}}max_keys = 256 : i64{{.*}} : (tensor<4x64xf32>, tensor<?x64xbf16>, tensor<?x64xbf16>, tensor<4x64xf32>
+// CHECK: repo.online_attention {{.*}}max_keys = 512 : i64{{.*}} : (tensor<4x64xf32>, tensor<?x64xbf16>, tensor<?x64xbf16>, tensor<4x64xf32>
 // CHECK: scf.forall.in_parallel
 // CHECK: scf.forall (%{{.*}}, %{{.*}}, %{{.*}}) in (1, 8, 1) shared_outs
 // CHECK: math.exp2

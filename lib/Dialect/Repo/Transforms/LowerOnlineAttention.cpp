@@ -14,14 +14,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "VectorMath.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/IR/PatternMatch.h"
-#include "repo/Dialect/Repo/IR/Repo.h"
+#include "VectorBlock.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Dialect/Repo/Transforms/Transforms.h"
-#include <limits>
 
 namespace mlir {
 namespace repo {
@@ -32,8 +27,6 @@ namespace repo {
 
 using namespace mlir;
 using namespace mlir::repo;
-
-static constexpr double log2e = 1.4426950408889634;
 
 bool mlir::repo::isVectorBlock(OnlineAttentionOp op, int64_t lanes) {
   enum { N, M, D, E };
@@ -61,11 +54,10 @@ bool mlir::repo::isVectorBlock(OnlineAttentionOp op, int64_t lanes) {
 }
 
 namespace {
-class BlockLowering {
+class BlockLowering : VectorBlock {
 public:
   BlockLowering(OpBuilder &builder, OnlineAttentionOp op, int64_t lanes)
-      : v(builder, op.getLoc(), lanes), b(builder), loc(op.getLoc()), op(op),
-        lanes(lanes) {
+      : VectorBlock(builder, op, lanes) {
     enum { rows, columns };
     auto query = cast<MemRefType>(op.getQuery().getType());
     auto value = cast<MemRefType>(op.getValue().getType());
@@ -86,33 +78,7 @@ public:
   void run();
 
 private:
-  using Vectors = SmallVector<Value>;
-
-  Value index(int64_t value) {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  }
-  Value plus(Value base, int64_t offset) {
-    return offset
-               ? arith::AddIOp::create(b, loc, base, index(offset)).getResult()
-               : base;
-  }
-  Value load(Value buffer, ValueRange indices, int64_t width) {
-    return vector::LoadOp::create(
-        b, loc, VectorType::get({width}, b.getF32Type()), buffer, indices);
-  }
-  void store(Value value, Value buffer, ValueRange indices) {
-    vector::StoreOp::create(b, loc, value, buffer, indices);
-  }
-  Value broadcastElement(Value buffer, ValueRange indices, int64_t width) {
-    Value scalar = memref::LoadOp::create(b, loc, buffer, indices);
-    return vector::BroadcastOp::create(
-        b, loc, VectorType::get({width}, b.getF32Type()), scalar);
-  }
-  Value min(Value x, Value y) { return arith::MinSIOp::create(b, loc, x, y); }
-  Value max(Value x, Value y) { return arith::MaxSIOp::create(b, loc, x, y); }
-  /// A loop that carries vectors.
-  Vectors loop(Value from, Value to, int64_t step, ValueRange init,
-               function_ref<Vectors(Value, ValueRange)> body);
+  using VectorBlock::loop;
   Vectors loop(int64_t to, int64_t step, ValueRange init,
                function_ref<Vectors(Value, ValueRange)> body) {
     return loop(index(0), index(to), step, init, body);
@@ -132,30 +98,13 @@ private:
   void valueTile(Value firstQuery, Value firstChannel, int64_t vectors,
                  int64_t width);
 
-  VectorMath v;
-  OpBuilder &b;
-  Location loc;
-  OnlineAttentionOp op;
-  int64_t lanes, headSize, queries, mostKeys, channels, keyTile, queryTile;
+  int64_t headSize, queries, mostKeys, channels, keyTile, queryTile;
   bool masked;
   Value keys;   // M
   Value panel;  // scores, then weights, [M, N]
   Value alphas; // what the state is scaled by, [N]
 };
 } // namespace
-
-BlockLowering::Vectors
-BlockLowering::loop(Value from, Value to, int64_t step, ValueRange init,
-                    function_ref<Vectors(Value, ValueRange)> body) {
-  auto loop = scf::ForOp::create(
-      b, loc, from, to, index(step), init,
-      [&](OpBuilder &, Location loc, Value position, ValueRange carried) {
-        OpBuilder::InsertionGuard guard(b);
-        b.setInsertionPointToEnd(position.getParentBlock());
-        scf::YieldOp::create(b, loc, body(position, carried));
-      });
-  return Vectors(loop.getResults());
-}
 
 Value BlockLowering::mask(Value score, Value key, int64_t column) {
   Value visible;
@@ -164,22 +113,19 @@ Value BlockLowering::mask(Value score, Value key, int64_t column) {
         visible ? arith::AndIOp::create(b, loc, visible, condition).getResult()
                 : condition;
   };
-  auto toI32 = [&](Value value) {
-    return v.splatInt(
-        arith::IndexCastOp::create(b, loc, b.getI32Type(), value));
-  };
+  auto splat = [&](Value value) { return v.splatInt(toI32(value)); };
   using Predicate = arith::CmpIPredicate;
   auto compare = [&](Predicate predicate, Value x, Value y) {
     return arith::CmpIOp::create(b, loc, predicate, x, y);
   };
   if (op.getLimit())
-    both(compare(Predicate::slt, toI32(key), toI32(op.getLimit())));
+    both(compare(Predicate::slt, splat(key), splat(op.getLimit())));
   auto [left, right] = op.getBandBounds();
   if (op.getBand()) {
     // m - (n + offset), which lies within [-left, right].
-    Value start = arith::SubIOp::create(b, loc, key, op.getOffset());
+    Value start = minus(key, op.getOffset());
     Value distance =
-        arith::SubIOp::create(b, loc, toI32(start), v.iota(column * lanes));
+        arith::SubIOp::create(b, loc, splat(start), v.iota(column * lanes));
     constexpr int64_t unbounded = int64_t(1) << 30;
     if (right >= 0 && right < unbounded)
       both(compare(Predicate::sle, distance, v.integer(right)));
@@ -188,7 +134,7 @@ Value BlockLowering::mask(Value score, Value key, int64_t column) {
   }
   if (!visible)
     return score;
-  Value hidden = v.number(-std::numeric_limits<double>::infinity());
+  Value hidden = v.number(-infinity);
   return arith::SelectOp::create(b, loc, visible, score, hidden);
 }
 
@@ -248,9 +194,7 @@ BlockLowering::Vectors BlockLowering::scores() {
   for (int64_t j = 0; j < queries / lanes; ++j)
     maxima.push_back(load(op.getMaximum(), index(j * lanes), lanes));
   // Whole register tiles, then key by key.
-  Value whole = arith::MulIOp::create(
-      b, loc, arith::DivUIOp::create(b, loc, keys, index(keyTile)),
-      index(keyTile));
+  Value whole = wholeTiles(keys, keyTile);
   maxima = loop(index(0), whole, keyTile, maxima,
                 [&](Value key, ValueRange running) {
                   return scoreTile(key, keyTile, running);
@@ -262,7 +206,7 @@ BlockLowering::Vectors BlockLowering::scores() {
 
 BlockLowering::Vectors BlockLowering::softmax(ValueRange maxima) {
   int64_t columns = queries / lanes;
-  Value none = v.number(-std::numeric_limits<double>::infinity());
+  Value none = v.number(-infinity);
   Vectors tops, sums;
   for (int64_t j = 0; j < columns; ++j) {
     Value position = index(j * lanes);
@@ -304,7 +248,7 @@ std::pair<Value, Value> BlockLowering::visibleKeys(Value firstQuery) {
   constexpr int64_t unbounded = int64_t(1) << 30;
   if (!op.getBand())
     return {from, to};
-  Value first = arith::AddIOp::create(b, loc, firstQuery, op.getOffset());
+  Value first = plus(firstQuery, op.getOffset());
   if (right >= 0 && right < unbounded)
     to = max(from, min(to, plus(first, queryTile + right)));
   if (left >= 0 && left < unbounded)
@@ -371,13 +315,9 @@ void BlockLowering::values() {
 
 void BlockLowering::run() {
   b.setInsertionPoint(op);
-  Type f32 = b.getF32Type();
   keys = memref::DimOp::create(b, loc, op.getKey(), 0);
-  IntegerAttr alignment = b.getI64IntegerAttr(64);
-  panel = memref::AllocOp::create(
-      b, loc, MemRefType::get({mostKeys, queries}, f32), alignment);
-  alphas = memref::AllocOp::create(b, loc, MemRefType::get({queries}, f32),
-                                   alignment);
+  panel = alloc({mostKeys, queries});
+  alphas = alloc({queries});
   Vectors sums = softmax(scores());
   for (int64_t j = 0; j < queries / lanes; ++j)
     store(sums[j], op.getSum(), index(j * lanes));

@@ -8,26 +8,23 @@
 //
 // A few rows of queries, [N, D], against one block of keys, [M, D]. Rows are
 // read as they lie, in their own type, each once for all queries:
-//   scores   8 keys at a time; channels along the lanes, then a tree of
-//   shuffles softmax  keys along the lanes values   channels along the lanes,
-//   weights broadcast
+//   scores   channels along the lanes, then a tree of shuffles
+//   softmax  keys along the lanes
+//   values   channels along the lanes, weights broadcast
+//
+// Memory sets the pace. Its rows are read by loops of one row a turn, in the
+// order of memory: each load of such a loop then moves on by one row a turn,
+// which is what prefetchers in hardware follow. Several rows unrolled in one
+// turn are read at half the speed.
 //
 //===----------------------------------------------------------------------===//
 
-#include "VectorMath.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/IR/PatternMatch.h"
-#include "repo/Dialect/Repo/IR/Repo.h"
+#include "VectorBlock.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Dialect/Repo/Transforms/Transforms.h"
-#include <limits>
 
 using namespace mlir;
 using namespace mlir::repo;
-
-static constexpr double log2e = 1.4426950408889634;
-static constexpr double infinity = std::numeric_limits<double>::infinity();
 
 bool mlir::repo::isRowBlock(OnlineAttentionOp op, int64_t lanes) {
   enum { N, M, D, E };
@@ -53,11 +50,10 @@ bool mlir::repo::isRowBlock(OnlineAttentionOp op, int64_t lanes) {
 }
 
 namespace {
-class RowLowering {
+class RowLowering : VectorBlock {
 public:
   RowLowering(OpBuilder &builder, OnlineAttentionOp op, int64_t lanes)
-      : v(builder, op.getLoc(), lanes), b(builder), loc(op.getLoc()), op(op),
-        lanes(lanes) {
+      : VectorBlock(builder, op, lanes) {
     auto query = cast<MemRefType>(op.getQuery().getType());
     queries = query.getDimSize(0);
     headSize = query.getDimSize(1);
@@ -65,176 +61,119 @@ public:
     // 16 lanes come with 32 registers, 8 lanes with 16: 24 sums or up to 12.
     bool few = queries <= (lanes >= 16 ? 3 : 1);
     queryTile = lanes >= 16 ? (few ? 3 : 6) : (few ? 1 : 3);
-    keyTile = few ? 8 : 4;
     channelTile = few ? 8 : 4;
   }
 
   void run();
 
 private:
-  using Vectors = SmallVector<Value>;
+  /// Keys whose products are summed by one tree of shuffles after another.
+  static constexpr int64_t scoreTile = 32;
 
-  Value index(int64_t value) {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  }
-  Value plus(Value base, int64_t offset) {
-    return offset
-               ? arith::AddIOp::create(b, loc, base, index(offset)).getResult()
-               : base;
-  }
-  Value wholeTiles(Value count, int64_t tile) {
-    return arith::MulIOp::create(
-        b, loc, arith::DivUIOp::create(b, loc, count, index(tile)),
-        index(tile));
-  }
-  /// A vector of f32 from elements of any type.
-  Value load(Value buffer, ValueRange indices) {
-    Type element = getElementTypeOrSelf(buffer);
-    Value x = vector::LoadOp::create(b, loc, VectorType::get({lanes}, element),
-                                     buffer, indices);
-    if (!element.isF32())
-      x = arith::ExtFOp::create(b, loc,
-                                VectorType::get({lanes}, b.getF32Type()), x);
-    return x;
-  }
-  void store(Value x, Value buffer, ValueRange indices) {
-    vector::StoreOp::create(b, loc, x, buffer, indices);
-  }
-  /// A loop that carries vectors.
-  Vectors loop(Value from, Value to, int64_t step, ValueRange init,
-               function_ref<Vectors(Value, ValueRange)> body);
-
-  /// Vectors of parts of sums, those of a sum side by side, to half as many.
-  Value addHalves(Value x, Value y, int64_t sumsOfEach);
-  /// One vector whose lanes are the sums over each of `rows`.
+  /// One vector whose lanes are the sums over each of `rows`, `lanes` of them.
   Value sumEach(Vectors rows);
-  void scoreTile(Value key, int64_t rows, int64_t firstQuery, int64_t count);
+  /// Products of queries and one key, summed down to one vector each.
+  void products(Value key, Value row, int64_t firstQuery, int64_t count);
   void scores();
   void softmax(int64_t query);
   void values(int64_t firstQuery, int64_t count, int64_t firstChannel,
               int64_t vectors);
+  void values();
+  /// Asks for the channels of a key's value from `firstChannel` on.
+  void prefetchValue(Value key, int64_t firstChannel);
 
-  VectorMath v;
-  OpBuilder &b;
-  Location loc;
-  OnlineAttentionOp op;
-  int64_t lanes, queries, headSize, channels;
-  int64_t queryTile, keyTile, channelTile; // of registers, in vectors
-  Value keys;                              // M
-  Value panel; // scores, then weights, [N, M] and the rest of a vector
-  Vectors alphas;
+  int64_t queries, headSize, channels;
+  int64_t queryTile, channelTile; // of registers, the latter in vectors
+  Value keys;                     // M
+  Value panel;   // scores, then weights, [N, M] and the rest of a vector
+  Value partial; // sums of products, [queryTile, scoreTile, lanes]
 };
 } // namespace
 
-RowLowering::Vectors
-RowLowering::loop(Value from, Value to, int64_t step, ValueRange init,
-                  function_ref<Vectors(Value, ValueRange)> body) {
-  auto loop = scf::ForOp::create(
-      b, loc, from, to, index(step), init,
-      [&](OpBuilder &, Location loc, Value position, ValueRange carried) {
-        OpBuilder::InsertionGuard guard(b);
-        b.setInsertionPointToEnd(position.getParentBlock());
-        scf::YieldOp::create(b, loc, body(position, carried));
-      });
-  return Vectors(loop.getResults());
-}
-
-Value RowLowering::addHalves(Value x, Value y, int64_t sumsOfEach) {
-  int64_t width = lanes / sumsOfEach;
-  SmallVector<int64_t> low, high;
-  for (int64_t operand : {0, 1})
-    for (int64_t sum = 0; sum < sumsOfEach; ++sum)
-      for (int64_t lane = 0; lane < width / 2; ++lane) {
-        low.push_back(operand * lanes + sum * width + lane);
-        high.push_back(low.back() + width / 2);
-      }
-  return v.add(vector::ShuffleOp::create(b, loc, x, y, low),
-               vector::ShuffleOp::create(b, loc, x, y, high));
-}
-
 Value RowLowering::sumEach(Vectors rows) {
-  int64_t sums = 1;
-  for (; rows.size() > 1; sums *= 2) {
+  // Neighbours become one vector with half as many terms of each sum: two
+  // rounds within parts of 128 bits, then part by part. Every shuffle is one
+  // instruction, and the sums end in the order of the rows.
+  constexpr int64_t part = 4;
+  for (int64_t round = 0; rows.size() > 1; ++round) {
+    SmallVector<int64_t> low, high;
+    auto take = [&](int64_t lowest, int64_t highest, int64_t operand) {
+      low.push_back(operand * lanes + lowest);
+      high.push_back(operand * lanes + highest);
+    };
+    if (round == 0)
+      for (int64_t at = 0; at < lanes; at += part)
+        for (int64_t lane : {at, at + 1})
+          for (int64_t operand : {0, 1})
+            take(lane, lane + 2, operand);
+    else if (round == 1)
+      for (int64_t at = 0; at < lanes; at += part)
+        for (int64_t operand : {0, 1})
+          for (int64_t lane : {at, at + 1})
+            take(lane, lane + 2, operand);
+    else
+      for (int64_t operand : {0, 1})
+        for (int64_t at = 0; at < lanes; at += 2 * part)
+          for (int64_t lane = at; lane < at + part; ++lane)
+            take(lane, lane + part, operand);
     Vectors next;
     for (size_t i = 0; i < rows.size(); i += 2)
-      next.push_back(addHalves(rows[i], rows[i + 1], sums));
+      next.push_back(
+          v.add(vector::ShuffleOp::create(b, loc, rows[i], rows[i + 1], low),
+                vector::ShuffleOp::create(b, loc, rows[i], rows[i + 1], high)));
     rows = next;
   }
-  // Now `sums` sums in lanes / sums parts each.
-  Value x = rows[0];
-  for (int64_t width = lanes / sums; width > 1; width /= 2) {
-    SmallVector<int64_t> low, high;
-    for (int64_t sum = 0; sum < sums; ++sum)
-      for (int64_t lane = 0; lane < width / 2; ++lane) {
-        low.push_back(sum * width + lane);
-        high.push_back(low.back() + width / 2);
-      }
-    Value left = vector::ShuffleOp::create(b, loc, x, x, low);
-    Value right = vector::ShuffleOp::create(b, loc, x, x, high);
-    x = arith::AddFOp::create(b, loc, left, right);
-  }
-  return x;
+  return rows[0];
 }
 
-void RowLowering::scoreTile(Value key, int64_t rows, int64_t firstQuery,
-                            int64_t count) {
-  // Row after row, in the order of memory: that is what fetches ahead of
-  // demand in hardware, and one core cannot keep as many misses open itself.
-  Vectors zeros(rows * count, v.number(0.0));
-  int64_t unrolled = std::min<int64_t>(headSize, 8 * lanes);
-  while (headSize % unrolled)
-    unrolled -= lanes;
-  Vectors tile =
-      loop(index(0), index(headSize), unrolled, zeros,
-           [&](Value first, ValueRange sums) {
-             Vectors next(sums);
-             for (int64_t i = 0; i < rows; ++i)
-               for (int64_t at = 0; at < unrolled; at += lanes) {
-                 Value d = plus(first, at);
-                 Value k = load(op.getKey(), {plus(key, i), d});
-                 for (int64_t j = 0; j < count; ++j) {
-                   Value q = load(op.getQuery(), {index(firstQuery + j), d});
-                   Value &sum = next[j * rows + i];
-                   sum = v.fma(k, q, sum);
-                 }
-               }
-             return next;
-           });
-  for (int64_t j = 0; j < count; ++j) {
-    Value query = index(firstQuery + j);
-    ArrayRef<Value> sums = ArrayRef(tile).slice(j * rows, rows);
-    store(sumEach(Vectors(sums)), panel, {query, key});
+void RowLowering::products(Value key, Value row, int64_t firstQuery,
+                           int64_t count) {
+  Vectors sums(count, v.number(0.0));
+  for (int64_t d = 0; d < headSize; d += lanes) {
+    Value k = load(op.getKey(), {key, index(d)});
+    for (int64_t j = 0; j < count; ++j)
+      sums[j] = v.fma(k, load(op.getQuery(), {index(firstQuery + j), index(d)}),
+                      sums[j]);
   }
+  for (int64_t j = 0; j < count; ++j)
+    store(sums[j], partial, {index(j), row, index(0)});
 }
 
 void RowLowering::scores() {
+  loop(index(0), keys, scoreTile, [&](Value first) {
+    Value count = min(minus(keys, first), index(scoreTile));
+    for (int64_t query = 0; query < queries; query += queryTile) {
+      int64_t tile = std::min(queryTile, queries - query);
+      loop(index(0), count, 1,
+           [&](Value row) { products(plus(first, row), row, query, tile); });
+      // Past the last key these are sums of nothing, replaced below.
+      loop(index(0), count, lanes, [&](Value row) {
+        for (int64_t j = 0; j < tile; ++j) {
+          Vectors sums;
+          for (int64_t i = 0; i < lanes; ++i)
+            sums.push_back(load(partial, {index(j), plus(row, i), index(0)}));
+          store(sumEach(sums), panel, {index(query + j), plus(first, row)});
+        }
+      });
+    }
+  });
   // The last vector of a row of scores may have lanes without a key.
-  for (int64_t query = 0; query < queries; ++query)
-    store(v.number(-infinity), panel, {index(query), wholeTiles(keys, lanes)});
-  Value whole = wholeTiles(keys, keyTile);
-  auto eachTile = [&](Value key, int64_t rows) {
-    for (int64_t query = 0; query < queries; query += queryTile)
-      scoreTile(key, rows, query, std::min(queryTile, queries - query));
-    return Vectors();
-  };
-  loop(index(0), whole, keyTile, {},
-       [&](Value key, ValueRange) { return eachTile(key, keyTile); });
-  loop(whole, keys, 1, {},
-       [&](Value key, ValueRange) { return eachTile(key, 1); });
+  Value last = wholeTiles(keys, lanes);
+  Value exists =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, v.iota(0),
+                            v.splatInt(toI32(minus(keys, last))));
+  for (int64_t query = 0; query < queries; ++query) {
+    SmallVector<Value> place = {index(query), last};
+    store(arith::SelectOp::create(b, loc, exists, load(panel, place),
+                                  v.number(-infinity)),
+          panel, place);
+  }
 }
 
 void RowLowering::softmax(int64_t query) {
   Value row = index(query);
   bool softcap = op.getSoftcap().has_value();
   double scale = op.getScale().convertToDouble();
-  auto reduce = [&](vector::CombiningKind kind, Value x) -> Value {
-    return vector::ReductionOp::create(b, loc, kind, x,
-                                       arith::FastMathFlags::reassoc);
-  };
-  auto splat = [&](Value x) -> Value {
-    return vector::BroadcastOp::create(
-        b, loc, VectorType::get({lanes}, b.getF32Type()), x);
-  };
   Value top = loop(
       index(0), keys, lanes, v.number(-infinity),
       [&](Value key, ValueRange running) -> Vectors {
@@ -245,14 +184,9 @@ void RowLowering::softmax(int64_t query) {
           s = v.mul(math::TanhOp::create(b, loc, s), v.number(cap * log2e));
           // tanh has made -inf finite again.
           Value lane =
-              arith::AddIOp::create(b, loc,
-                                    v.splatInt(arith::IndexCastOp::create(
-                                        b, loc, b.getI32Type(), key)),
-                                    v.iota(0));
-          Value exists =
-              arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, lane,
-                                    v.splatInt(arith::IndexCastOp::create(
-                                        b, loc, b.getI32Type(), keys)));
+              arith::AddIOp::create(b, loc, v.splatInt(toI32(key)), v.iota(0));
+          Value exists = arith::CmpIOp::create(
+              b, loc, arith::CmpIPredicate::slt, lane, v.splatInt(toI32(keys)));
           s = arith::SelectOp::create(b, loc, exists, s, v.number(-infinity));
         } else {
           s = v.mul(s, v.number(scale * log2e));
@@ -260,7 +194,13 @@ void RowLowering::softmax(int64_t query) {
         store(s, panel, {row, key});
         return {v.max(s, running[0])};
       })[0];
-  top = reduce(vector::CombiningKind::MAXNUMF, top);
+  for (int64_t width = lanes / 2; width > 0; width /= 2) {
+    SmallVector<int64_t> other;
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      other.push_back((lane + width) % lanes);
+    top = v.max(top, vector::ShuffleOp::create(b, loc, top, top, other));
+  }
+  top = vector::ExtractOp::create(b, loc, top, 0);
   Value old = memref::LoadOp::create(b, loc, op.getMaximum(), row);
   Value larger =
       arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, top, old);
@@ -271,8 +211,9 @@ void RowLowering::softmax(int64_t query) {
   Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
   Value none =
       arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, top, minus);
-  Value base = splat(arith::SelectOp::create(b, loc, none, zero, top));
-  alphas.push_back(v.exp2(v.sub(splat(old), base)));
+  Value base =
+      broadcast(arith::SelectOp::create(b, loc, none, zero, top), lanes);
+  Value alphas = v.exp2(v.sub(broadcast(old, lanes), base));
   Value sum =
       loop(index(0), keys, lanes, v.number(0.0),
            [&](Value key, ValueRange running) -> Vectors {
@@ -284,60 +225,80 @@ void RowLowering::softmax(int64_t query) {
              store(p, panel, {row, key});
              return {v.add(running[0], p)};
            })[0];
-  sum = reduce(vector::CombiningKind::ADD, sum);
-  Value alpha = vector::ExtractOp::create(b, loc, alphas.back(), 0);
+  sum = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, sum,
+                                    arith::FastMathFlags::reassoc);
+  Value alpha = vector::ExtractOp::create(b, loc, alphas, 0);
   Value before = memref::LoadOp::create(b, loc, op.getSum(), row);
   sum = arith::AddFOp::create(
       b, loc, arith::MulFOp::create(b, loc, before, alpha), sum);
   memref::StoreOp::create(b, loc, sum, op.getSum(), row);
+  for (int64_t channel = 0; channel < channels; channel += lanes) {
+    SmallVector<Value> place = {row, index(channel)};
+    store(v.mul(load(op.getAccumulator(), place), alphas), op.getAccumulator(),
+          place);
+  }
 }
 
 void RowLowering::values(int64_t firstQuery, int64_t count,
                          int64_t firstChannel, int64_t vectors) {
   auto column = [&](int64_t j) { return index(firstChannel + j * lanes); };
-  Vectors zeros(count * vectors, v.number(0.0));
-  Vectors tile =
-      loop(index(0), keys, 1, zeros, [&](Value key, ValueRange sums) {
-        Vectors next(sums), weights;
-        for (int64_t i = 0; i < count; ++i)
-          weights.push_back(vector::BroadcastOp::create(
-              b, loc, VectorType::get({lanes}, b.getF32Type()),
-              memref::LoadOp::create(b, loc, panel,
-                                     ValueRange{index(firstQuery + i), key})));
-        for (int64_t j = 0; j < vectors; ++j) {
-          Value x = load(op.getValue(), {key, column(j)});
-          for (int64_t i = 0; i < count; ++i) {
-            Value &sum = next[i * vectors + j];
-            sum = v.fma(weights[i], x, sum);
-          }
-        }
-        return next;
-      });
-  for (int64_t i = 0; i < count; ++i)
+  auto place = [&](int64_t i) {
+    return SmallVector<Value>{index(firstQuery + i / vectors),
+                              column(i % vectors)};
+  };
+  Vectors sums;
+  for (int64_t i = 0; i < count * vectors; ++i)
+    sums.push_back(load(op.getAccumulator(), place(i)));
+  sums = loop(index(0), keys, 1, sums, [&](Value key, ValueRange carried) {
+    Vectors next(carried), weights;
+    // The passes that follow find the rest of the rows in the second-level
+    // cache.
+    if (firstChannel == 0 && firstQuery == 0)
+      prefetchValue(key, vectors * lanes);
+    for (int64_t i = 0; i < count; ++i)
+      weights.push_back(
+          broadcastElement(panel, {index(firstQuery + i), key}, lanes));
     for (int64_t j = 0; j < vectors; ++j) {
-      SmallVector<Value> place = {index(firstQuery + i), column(j)};
-      Value old = load(op.getAccumulator(), place);
-      store(v.fma(old, alphas[firstQuery + i], tile[i * vectors + j]),
-            op.getAccumulator(), place);
+      Value x = load(op.getValue(), {key, column(j)});
+      for (int64_t i = 0; i < count; ++i) {
+        Value &sum = next[i * vectors + j];
+        sum = v.fma(weights[i], x, sum);
+      }
     }
+    return next;
+  });
+  for (int64_t i = 0; i < count * vectors; ++i)
+    store(sums[i], op.getAccumulator(), place(i));
+}
+
+void RowLowering::prefetchValue(Value key, int64_t firstChannel) {
+  constexpr int64_t cacheLine = 64;
+  int64_t step = cacheLine * 8 /
+                 getElementTypeOrSelf(op.getValue()).getIntOrFloatBitWidth();
+  for (int64_t at = firstChannel; at < channels; at += step)
+    memref::PrefetchOp::create(b, loc, op.getValue(),
+                               ValueRange{key, index(at)}, /*isWrite=*/false,
+                               /*localityHint=*/2, /*isDataCache=*/true);
+}
+
+void RowLowering::values() {
+  int64_t vectors = channels / lanes;
+  for (int64_t first = 0; first < vectors; first += channelTile)
+    for (int64_t query = 0; query < queries; query += queryTile)
+      values(query, std::min(queryTile, queries - query), first * lanes,
+             std::min(channelTile, vectors - first));
 }
 
 void RowLowering::run() {
   b.setInsertionPoint(op);
   keys = memref::DimOp::create(b, loc, op.getKey(), 0);
   int64_t width = llvm::alignTo(op.getMostKeys(), lanes) + lanes;
-  panel = memref::AllocOp::create(
-      b, loc, MemRefType::get({queries, width}, b.getF32Type()),
-      b.getI64IntegerAttr(64));
+  panel = alloc({queries, width});
+  partial = alloc({std::min(queryTile, queries), scoreTile, lanes});
   scores();
   for (int64_t query = 0; query < queries; ++query)
     softmax(query);
-  for (int64_t channel = 0; channel < channels;
-       channel += channelTile * lanes) {
-    int64_t vectors = std::min(channelTile, (channels - channel) / lanes);
-    for (int64_t query = 0; query < queries; query += queryTile)
-      values(query, std::min(queryTile, queries - query), channel, vectors);
-  }
+  values();
   op.erase();
 }
 

@@ -54,11 +54,14 @@ private:
   SmallVector<OpFoldResult> ones(size_t count) {
     return SmallVector<OpFoldResult>(count, attr(1));
   }
-  /// Keys of a block: a chunk is read in few turns, but rotated keys need a
-  /// buffer on the stack.
+  /// Keys of a block: a whole chunk where its scores are few, but rotated keys
+  /// need a buffer on the stack.
   int64_t blockSize() {
-    return op.getKey().getDefiningOp<RotateOp>() ? strategy.getEdgeBlock()
-                                                 : strategy.getKeyBlock();
+    constexpr int64_t mostScores = 4096;
+    if (op.getKey().getDefiningOp<RotateOp>())
+      return strategy.getEdgeBlock();
+    return std::max(strategy.getKeyBlock(),
+                    std::min(strategy.getSplit(), mostScores / group));
   }
   /// A loop that carries tensors.
   State loop(Value from, Value to, Value step, ValueRange init,
