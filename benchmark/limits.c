@@ -56,6 +56,12 @@ FMA_LOOP(repo_limit_fma8, "avx2,fma", __m256, 8, _mm256_set1_ps)
 /** The same with 16 lanes. */
 FMA_LOOP(repo_limit_fma16, "avx512f", __m512, 16, _mm512_set1_ps)
 
+#undef FMA_STEP
+#define FMA_STEP(K)                                                            \
+  __asm__ volatile("vdpbf16ps %1,%2,%0" : "+v"(a##K) : "v"(b), "v"(c));
+/** Operations per second of pairs of bf16 products in 16 lanes. */
+FMA_LOOP(repo_limit_pairs16, "avx512f,avx512bf16", __m512, 32, _mm512_set1_ps)
+
 /* How a core reads fastest differs by machine, by page size and by what the
  * other cores do: few long streams or many, with requests ahead of the loads or
  * left to the hardware. So there are several shapes, of which limits.py takes

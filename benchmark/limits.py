@@ -48,7 +48,7 @@ def _library():
         subprocess.run([compiler, "-O2", "-pthread", "-shared", "-fPIC", str(_SOURCE), "-o", temporary.name], check=True)
         os.replace(temporary.name, path)
     library = ctypes.CDLL(str(path))
-    for name in ("repo_limit_fma8", "repo_limit_fma16", "repo_limit_amx"):
+    for name in ("repo_limit_fma8", "repo_limit_fma16", "repo_limit_pairs16", "repo_limit_amx"):
         getattr(library, name).restype = ctypes.c_double
         getattr(library, name).argtypes = [ctypes.c_long]
     library.repo_limit_read.restype = ctypes.c_double
@@ -106,6 +106,14 @@ class Limits:
             return None
         return self._remember(("amx", threads), lambda: _on_threads(
             threads, lambda _: self._library.repo_limit_amx(400_000), 20) / 1e9)
+
+    def bf16(self, threads=1):
+        """Peak bf16 products with sums in f32, GFLOP/s: of the matrix unit, pairs on vectors, or as f32."""
+        rates = [self.fma(threads), self.matrix(threads) or 0.0]
+        if "avx512_bf16" in self._flags:
+            rates.append(self._remember(("pairs", threads), lambda: _on_threads(
+                threads, lambda _: self._library.repo_limit_pairs16(2_000_000), 20) / 1e9))
+        return max(rates)
 
     def read(self, threads=1):
         """Read bandwidth from memory, GB/s: the best shape of loop; each thread reads a buffer of its own.

@@ -26,8 +26,7 @@ LEARNED = """
     : (tensor<1x?x2048xf32>, tensor<256x2048xf32>, tensor<256x2048xf32>, tensor<16x256xf32>) -> tensor<1x16x?xf32>
 """
 INTEGER = """
-  %one = arith.constant 1 : index
-  %z = repo.index_positions sizes(%one, %n) : (index, index) -> tensor<1x1x?xf32>
+  %z = repo.index_positions sizes(%n) : (index) -> tensor<1x1x?xf32>
 """
 
 

@@ -18,7 +18,7 @@ def cases(limits, rows=(1, 2, 4, 8, 16), threads=(1, 2), dtypes=("f32", "bf16"),
     for dtype in dtypes:
         size = DEPTH * WIDTH * (4 if dtype == "f32" else 2)
         w = rng.standard_normal((WIDTH, DEPTH), np.float32)
-        library = repo.compile(LINEAR.format(i=DEPTH, o=WIDTH, dtype=dtype))
+        library = repo.compile(LINEAR.format(i=DEPTH, o=WIDTH, dtype=dtype, x="f32"))
         first = library.pack("linear", convert(w, dtype))
         packed = [first]
         while len(packed) * size < megabytes << 20:

@@ -1,4 +1,4 @@
-"""Linear maps as IR, shared by the suites of matrix products: y[n, o] = sum_i x[n, i] w[o, i]."""
+"""Linear maps as IR, shared by the suites of matrix products: y[n, o] = sum_i x[n, i] w[o, i], y in f32."""
 
 import numpy as np
 
@@ -11,13 +11,13 @@ MAPS = """#x = affine_map<(n, o, i) -> (n, i)>
 """
 
 LINEAR = MAPS + """
-func.func @linear(%x: tensor<?x{i}xf32>, %w: tensor<{o}x{i}x{dtype}> {{repo.constant}}) -> tensor<?x{o}xf32> {{
+func.func @linear(%x: tensor<?x{i}x{x}>, %w: tensor<{o}x{i}x{dtype}> {{repo.constant}}) -> tensor<?x{o}xf32> {{
   %zero = arith.constant 0.0 : f32
   %c0 = arith.constant 0 : index
-  %n = tensor.dim %x, %c0 : tensor<?x{i}xf32>
+  %n = tensor.dim %x, %c0 : tensor<?x{i}x{x}>
   %empty = tensor.empty(%n) : tensor<?x{o}xf32>
   %zeros = linalg.fill ins(%zero : f32) outs(%empty : tensor<?x{o}xf32>) -> tensor<?x{o}xf32>
-  %y = linalg.contract indexing_maps = [#x, #w, #y] ins(%x, %w : tensor<?x{i}xf32>, tensor<{o}x{i}x{dtype}>)
+  %y = linalg.contract indexing_maps = [#x, #w, #y] ins(%x, %w : tensor<?x{i}x{x}>, tensor<{o}x{i}x{dtype}>)
     outs(%zeros : tensor<?x{o}xf32>) -> tensor<?x{o}xf32>
   return %y : tensor<?x{o}xf32>
 }}

@@ -85,7 +85,7 @@ def cases_of(limits, dtype, mode, threads, lengths, contexts):
         torch = peer = None
     name = {"swigluex_multihead": "RePo", "none": "RoPE"}[mode]
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, (1, max(*lengths, *contexts) + 64))
-    peak = max(limits.fma(threads), (limits.matrix(threads) or 0) if dtype == "bf16" else 0)
+    peak = limits.bf16(threads) if dtype == "bf16" else limits.fma(threads)
     for length in lengths:
         session, prompt = model.session(capacity=length), tokens[:, :length]
         cache = peer and peer.new_cache(1, length)

@@ -55,6 +55,7 @@ void repo::buildCPUPackingPipeline(OpPassManager &pm,
     panels.columns = options.target.getVectorLanes() *
                      options.target.getVectorRegisters() / 8;
     panels.matrixUnit = options.target.hasMatrixUnit();
+    panels.pairs = options.target.multipliesPairs();
     pm.addPass(createPackWeights(panels));
   }
   pm.addPass(createHoistPacking());
@@ -133,6 +134,7 @@ void repo::buildCPUVectorPipeline(OpPassManager &pm,
   if (wants(options, vectorizeContractions)) {
     VectorizeContractionsOptions rows;
     rows.lanes = options.target.getVectorLanes();
+    rows.pairs = options.target.multipliesPairs();
     rows.report = options.report;
     pm.addPass(createVectorizeContractions(rows));
   }

@@ -45,6 +45,10 @@ bool TargetDescription::hasMatrixUnit() const {
   return matrixUnitIsEmulated || (has("amx-tile") && has("amx-bf16"));
 }
 
+bool TargetDescription::multipliesPairs() const {
+  return getVectorLanes() == 16 && has("avx512bf16") && !hasMatrixUnit();
+}
+
 void TargetDescription::emulateMatrixUnit() {
   matrixUnitIsEmulated = true;
   llvm::erase_if(features,

@@ -9,14 +9,14 @@ LINEAR = """
 #x = affine_map<(n, o, i) -> (n, i)>
 #w = affine_map<(n, o, i) -> (o, i)>
 #y = affine_map<(n, o, i) -> (n, o)>
-func.func @linear(%x: tensor<?x{i}xf32>, %w: tensor<{o}x{i}x{type}> {{repo.constant}}, %b: tensor<{o}xf32> {{repo.constant}})
+func.func @linear(%x: tensor<?x{i}x{x}>, %w: tensor<{o}x{i}x{type}> {{repo.constant}}, %b: tensor<{o}xf32> {{repo.constant}})
     -> tensor<?x{o}xf32> {{
   %z = arith.constant 0.0 : f32
   %c0 = arith.constant 0 : index
-  %n = tensor.dim %x, %c0 : tensor<?x{i}xf32>
+  %n = tensor.dim %x, %c0 : tensor<?x{i}x{x}>
   %e = tensor.empty(%n) : tensor<?x{o}xf32>
   %f = linalg.fill ins(%z : f32) outs(%e : tensor<?x{o}xf32>) -> tensor<?x{o}xf32>
-  %r = linalg.contract indexing_maps = [#x, #w, #y] ins(%x, %w : tensor<?x{i}xf32>, tensor<{o}x{i}x{type}>)
+  %r = linalg.contract indexing_maps = [#x, #w, #y] ins(%x, %w : tensor<?x{i}x{x}>, tensor<{o}x{i}x{type}>)
     outs(%f : tensor<?x{o}xf32>) -> tensor<?x{o}xf32>
   %s = linalg.generic {{indexing_maps = [affine_map<(n, o) -> (o)>, affine_map<(n, o) -> (n, o)>],
     iterator_types = ["parallel", "parallel"]}} ins(%b : tensor<{o}xf32>) outs(%r : tensor<?x{o}xf32>) {{
@@ -29,13 +29,13 @@ func.func @linear(%x: tensor<?x{i}xf32>, %w: tensor<{o}x{i}x{type}> {{repo.const
 """
 
 
-def make(o, i, kind):
+def make(o, i, kind, x="f32"):
     random = np.random.default_rng(o + i)
     w = random.standard_normal((o, i)).astype(np.float32)
     if kind != "f32":
         ml_dtypes = pytest.importorskip("ml_dtypes")
         w = w.astype(ml_dtypes.bfloat16 if kind == "bf16" else np.float16)
-    library = repo.compile(LINEAR.format(o=o, i=i, type=kind))
+    library = repo.compile(LINEAR.format(o=o, i=i, type=kind, x=x))
     return library, w, random.standard_normal(o).astype(np.float32), random
 
 
@@ -51,6 +51,19 @@ def test_packed_agrees(o, i, kind):
         scale = np.abs(expected).max()
         for y in (library["linear_packed"](packed, x), library["linear"](x, w, b)):
             assert np.abs(y - expected).max() <= 2e-6 * scale
+
+
+@pytest.mark.parametrize("o,i", [(192, 520), (70, 34), (64, 33)])
+def test_both_in_bf16(o, i):
+    """Sums are in f32, also where pairs of products are added at once: exact but for their rounding."""
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    library, w, b, random = make(o, i, "bf16", x="bf16")
+    packed = library.pack("linear", w, b)
+    for n in (1, 7, 30):
+        x = random.standard_normal((n, i)).astype(ml_dtypes.bfloat16)
+        expected = x.astype(np.float64) @ w.astype(np.float64).T + b
+        for y in (library["linear_packed"](packed, x), library["linear"](x, w, b)):
+            assert np.abs(y - expected).max() <= 2e-6 * np.abs(expected).max()
 
 
 def test_parts():

@@ -8,7 +8,9 @@
 //
 // Two kinds of tile. In a *panel tile* the lanes of a vector are columns of the
 // output: a row of the panel times one element of x, broadcast, is added to the
-// sums; nothing is reduced, and x is read element by element. In a *dot tile*
+// sums; nothing is reduced, and x is read element by element. Of panels with
+// pairs of products a lane is a pair, the element of x too, and an instruction
+// adds both products to the sum. In a *dot tile*
 // the lanes are products of one sum: rows of both sides are read as vectors,
 // each sum is reduced at the end. Dot tiles take weights as they are stored;
 // they serve few rows of x, for which a panel would not pay. For many rows the
@@ -18,6 +20,7 @@
 
 #include "ContractionTiles.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -43,10 +46,31 @@ static bool hasUnitInnerStride(Value value) {
          strides.back() == 1;
 }
 
+/// The loop of two products side by side, innermost in x and w.
+static std::optional<unsigned> getPairDim(linalg::LinalgOp op, AffineMap xMap,
+                                          AffineMap wMap) {
+  unsigned last = getDim(wMap.getResults().back());
+  ShapedType x = cast<ShapedType>(op.getDpsInputs()[0].getType()),
+             w = cast<ShapedType>(op.getDpsInputs()[1].getType());
+  auto inner = [](ShapedType type) {
+    SmallVector<int64_t> strides;
+    int64_t offset;
+    return succeeded(
+               cast<MemRefType>(type).getStridesAndOffset(strides, offset)) &&
+           type.getRank() > 2 && type.getShape().back() == 2 &&
+           ArrayRef(strides).take_back(2) == ArrayRef<int64_t>{2, 1};
+  };
+  if (op.getIteratorTypesArray()[last] != utils::IteratorType::reduction ||
+      getDim(xMap.getResults().back()) != last || !inner(x) || !inner(w) ||
+      !x.getElementType().isBF16() || !w.getElementType().isBF16())
+    return std::nullopt;
+  return last;
+}
+
 std::optional<Contraction> repo::matchContraction(linalg::LinalgOp op,
-                                                  int64_t lanes) {
+                                                  int64_t lanes, bool pairs) {
   if (!op.hasPureBufferSemantics() || !linalg::isaContractionOpInterface(op) ||
-      op.getNumDpsInputs() != 2 || op.getNumReductionLoops() != 1)
+      op.getNumDpsInputs() != 2)
     return std::nullopt;
   auto isFloat = [](Value value) {
     Type type = getElementTypeOrSelf(value);
@@ -66,6 +90,17 @@ std::optional<Contraction> repo::matchContraction(linalg::LinalgOp op,
   Contraction result;
   SmallVector<unsigned> reductions;
   op.getReductionDims(reductions);
+  if (reductions.size() == 2 && pairs) {
+    result.pair = getPairDim(op, xMap, wMap);
+    if (!result.pair)
+      return std::nullopt;
+    llvm::erase(reductions, *result.pair);
+    // What is left are maps without pairs.
+    xMap = xMap.dropResult(xMap.getNumResults() - 1);
+    wMap = wMap.dropResult(wMap.getNumResults() - 1);
+  }
+  if (reductions.size() != 1)
+    return std::nullopt;
   result.i = reductions[0];
   if (getDim(xMap.getResults().back()) != result.i)
     return std::nullopt;
@@ -86,11 +121,13 @@ std::optional<Contraction> repo::matchContraction(linalg::LinalgOp op,
   result.n = *n;
   unsigned last = getDim(wMap.getResults().back());
   if (last == result.i) {
+    if (result.pair)
+      return std::nullopt;
     result.o = columns.back();
   } else {
     // [.., p, i, l] and out [.., p, l].
-    int64_t width = cast<ShapedType>(w.getType()).getShape().back();
     unsigned rank = wMap.getNumResults();
+    int64_t width = cast<ShapedType>(w.getType()).getDimSize(rank - 1);
     if (columns.size() < 2 || rank < 3 || last != columns.back() ||
         ShapedType::isDynamic(width) || width % lanes != 0 ||
         !hasUnitInnerStride(out) ||
@@ -104,7 +141,7 @@ std::optional<Contraction> repo::matchContraction(linalg::LinalgOp op,
   }
   for (unsigned dim = 0; dim < op.getNumLoops(); ++dim)
     if (dim != result.n && dim != result.o && dim != result.i &&
-        !(result.panelWidth && dim == result.l))
+        dim != result.pair && !(result.panelWidth && dim == result.l))
       result.outer.push_back(dim);
   return result;
 }
@@ -130,6 +167,10 @@ public:
     zero = index(0);
     for (Range &range : op.createLoopRanges(b, loc))
       sizes.push_back(getValueOrCreateConstantIndexOp(b, loc, range.size));
+    if (dims.pair) {
+      x = joinPairs(x, maps[0]);
+      w = joinPairs(w, maps[1]);
+    }
     if (dims.panelWidth)
       position[dims.l] = zero;
     else if (hasUnitInnerStride(out) && isInnermost(maps[2], dims.o))
@@ -149,9 +190,12 @@ private:
   /// Weights in panels, which come from memory where x has few rows, are asked
   /// for so far ahead.
   static constexpr int64_t prefetchBytes = 2048, cacheLine = 64;
+  /// Bytes of a column of a panel's row.
   int64_t getElementBytes() const {
-    return getElementTypeOrSelf(w).getIntOrFloatBitWidth() / 8;
+    return getElementTypeOrSelf(w).getIntOrFloatBitWidth() / 8 * getProducts();
   }
+  /// Products side by side.
+  int64_t getProducts() const { return dims.pair ? 2 : 1; }
   /// From so many rows of x on a copy of the weights pays.
   static constexpr int64_t minPanelRows = 24;
 
@@ -238,6 +282,16 @@ private:
   // Access
   //===--------------------------------------------------------------------===//
 
+  /// The last two dimensions as one; `map` is that of the result.
+  Value joinPairs(Value buffer, AffineMap &map) {
+    int64_t rank = cast<MemRefType>(buffer.getType()).getRank();
+    SmallVector<ReassociationIndices> groups;
+    for (int64_t i = 0; i + 1 < rank; ++i)
+      groups.push_back({i});
+    groups.back().push_back(rank - 1);
+    map = map.dropResult(rank - 1);
+    return memref::CollapseShapeOp::create(b, loc, buffer, groups);
+  }
   SmallVector<Value> indices(AffineMap map, int64_t row, int64_t column,
                              Value i) {
     SmallVector<Value> result;
@@ -249,6 +303,10 @@ private:
                        : isColumn      ? plus(position[dim], column)
                                        : position[dim]);
     }
+    // Where two products are side by side, so are the elements.
+    if (dims.pair && map != maps[2])
+      result.back() =
+          arith::MulIOp::create(b, loc, result.back(), index(getProducts()));
     return result;
   }
   Value extend(Value value) {
@@ -258,6 +316,39 @@ private:
     if (type == wide)
       return value;
     return arith::ExtFOp::create(b, loc, wide, value);
+  }
+  /// A row of a panel as it lies: of pairs, vectors of bf16.
+  Value loadPanelRow(Value i, int64_t column) {
+    SmallVector<Value> at = indices(maps[1], 0, column, i);
+    if (!dims.pair)
+      return loadVector(w, at);
+    return vector::LoadOp::create(
+        b, loc, VectorType::get({2 * lanes}, b.getBF16Type()), w, at);
+  }
+  /// What a row of a panel meets: an element of x in every lane, or a pair.
+  Value broadcastElement(int64_t row, Value i) {
+    SmallVector<Value> at = indices(maps[0], row, 0, i);
+    if (!dims.pair)
+      return vector::BroadcastOp::create(b, loc, vectorType,
+                                         loadElement(x, at));
+    Value pair = vector::LoadOp::create(
+        b, loc, VectorType::get({2}, b.getBF16Type()), x, at);
+    pair = vector::BitCastOp::create(
+        b, loc, VectorType::get({1}, b.getI32Type()), pair);
+    pair = vector::BroadcastOp::create(
+        b, loc, VectorType::get({lanes}, b.getI32Type()), pair);
+    return vector::BitCastOp::create(
+        b, loc, VectorType::get({2 * lanes}, b.getBF16Type()), pair);
+  }
+  Value multiplyAdd(Value element, Value row, Value sum) {
+    if (!dims.pair)
+      return math::FmaOp::create(b, loc, element, row, sum);
+    return LLVM::CallIntrinsicOp::create(
+               b, loc, sum.getType(),
+               b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps." +
+                               std::to_string(32 * lanes)),
+               ValueRange{sum, row, element})
+        .getResult(0);
   }
   Value loadElement(Value buffer, ValueRange at) {
     return extend(memref::LoadOp::create(b, loc, buffer, at));
@@ -296,7 +387,7 @@ private:
           int64_t column = vector * lanes;
           if (column * getElementBytes() % cacheLine == 0)
             prefetch(i, column);
-          return loadVector(w, indices(maps[1], 0, column, i));
+          return loadPanelRow(i, column);
         });
       });
     });
@@ -341,12 +432,10 @@ private:
           for (int64_t vector = 0; vector < vectors; ++vector)
             ws.push_back(load(i, vector));
           for (int64_t row = 0; row < rows; ++row) {
-            Value element = vector::BroadcastOp::create(
-                b, loc, vectorType,
-                loadElement(x, indices(maps[0], row, 0, i)));
+            Value element = broadcastElement(row, i);
             for (int64_t vector = 0; vector < vectors; ++vector) {
               Value &sum = next[row * vectors + vector];
-              sum = math::FmaOp::create(b, loc, element, ws[vector], sum);
+              sum = multiplyAdd(element, ws[vector], sum);
             }
           }
           scf::YieldOp::create(b, loc, next);

@@ -8,7 +8,9 @@
 //
 // Contractions `out[.., n, o] += sum_i x[.., n, i] * w[.., o, i]` on buffers,
 // as loops around register tiles. The weights lie in rows, as a model stores
-// them, or in panels `w[.., p, i, l]` with o = p * width + l.
+// them, or in panels `w[.., p, i, l]` with o = p * width + l. Panels of bf16
+// may have two products side by side, `w[.., p, i, l, r]` with `x[.., n, i,
+// r]`.
 //
 //===----------------------------------------------------------------------===//
 
@@ -26,13 +28,17 @@ struct Contraction {
   /// Columns of a panel and their number; 0 of weights in rows.
   unsigned l = 0;
   int64_t panelWidth = 0;
+  /// Of two products side by side.
+  std::optional<unsigned> pair;
   /// The other loops.
   SmallVector<unsigned> outer;
 };
 
 /// Recognises a contraction of f32, bf16 or f16 into f32 whose rows have a unit
-/// inner stride, panels of a multiple of `lanes` columns.
-std::optional<Contraction> matchContraction(linalg::LinalgOp op, int64_t lanes);
+/// inner stride, panels of a multiple of `lanes` columns; where the target has
+/// an instruction for them, pairs of products in bf16.
+std::optional<Contraction> matchContraction(linalg::LinalgOp op, int64_t lanes,
+                                            bool pairs);
 
 /// Replaces `op` by loops.
 void lowerContraction(OpBuilder &builder, linalg::LinalgOp op,

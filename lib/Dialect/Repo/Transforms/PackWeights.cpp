@@ -258,11 +258,11 @@ static bool packContraction(OpBuilder &b, linalg::LinalgOp op,
   return true;
 }
 
-/// Whether the matrix unit can take the contraction: both sides bf16, so that
-/// nothing is rounded that was not.
-static bool suitsMatrixUnit(const Candidate &c) {
+/// Whether both sides are bf16, so that instructions for bf16 round nothing
+/// that was not.
+static bool isInBF16(const Candidate &c) {
   return getElementTypeOrSelf(c.x).isBF16() &&
-         getElementTypeOrSelf(c.weight).isBF16() && c.numProducts % 32 == 0;
+         getElementTypeOrSelf(c.weight).isBF16();
 }
 
 namespace {
@@ -274,10 +274,12 @@ struct PackWeights : repo::impl::PackWeightsBase<PackWeights> {
     OpBuilder builder(&getContext());
     for (linalg::LinalgOp op : ops)
       if (std::optional<Candidate> candidate = match(op)) {
-        bool tiles = matrixUnit && suitsMatrixUnit(*candidate);
+        bool tiles = matrixUnit && isInBF16(*candidate) &&
+                     candidate->numProducts % 32 == 0;
+        bool doubled = tiles || (pairs && isInBF16(*candidate));
         numPacked += packContraction(builder, op, *candidate,
                                      tiles ? 16 : int64_t(columns),
-                                     tiles ? 2 : int64_t(interleave));
+                                     doubled ? 2 : int64_t(interleave));
       }
   }
 };

@@ -60,7 +60,8 @@ static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op,
       // A panel at a time; of the narrow ones with products side by side, for
       // which a task prepares its rows, as many as make 512 columns.
       auto [panels, lane] = *panel;
-      if (op.getNumReductionLoops() == 2)
+      auto weights = cast<ShapedType>(op.getDpsInputs()[1].getType());
+      if (op.getNumReductionLoops() == 2 && weights.getDimSize(2) == 16)
         sizes[panels] = 32;
       sizes[lane] = 0;
       std::optional<unsigned> rowDim;

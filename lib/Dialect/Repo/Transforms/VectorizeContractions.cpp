@@ -8,6 +8,7 @@
 
 #include "ContractionTiles.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -30,7 +31,7 @@ struct VectorizeContractions
   void runOnOperation() override {
     SmallVector<std::pair<linalg::LinalgOp, repo::Contraction>> ops;
     getOperation().walk([&](linalg::LinalgOp op) {
-      if (auto contraction = repo::matchContraction(op, lanes))
+      if (auto contraction = repo::matchContraction(op, lanes, pairs))
         ops.push_back({op, *contraction});
     });
     for (auto &[op, contraction] : ops) {
@@ -40,7 +41,8 @@ struct VectorizeContractions
             op->emitRemark("contraction is vectorised: ");
         if (contraction.panelWidth)
           remark << "weights in panels of " << contraction.panelWidth
-                 << " columns";
+                 << " columns"
+                 << (contraction.pair ? ", pairs of products" : "");
         else
           remark << "weights in rows";
         remark << ", " << int64_t(lanes) << " lanes";

@@ -78,7 +78,10 @@ def PackWeights : Pass<"repo-pack-weights", "::mlir::ModuleOp"> {
     Option<"interleave", "interleave", "int64_t", "1", "products that lie side by side">,
     Option<"matrixUnit", "matrix-unit", "bool", "false",
            "the target has a matrix unit: weights of bf16 that meet bf16 in multiples of 32 "
-           "products lie in panels of 16 columns, 2 products side by side">];
+           "products lie in panels of 16 columns, 2 products side by side">,
+    Option<"pairs", "pairs", "bool", "false",
+           "the target adds products of two pairs of bf16 at once: weights of bf16 that meet bf16 lie "
+           "with 2 products side by side">];
   let statistics = [Statistic<"numPacked", "num-packed", "Number of contractions that read packed weights">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
                            "::mlir::tensor::TensorDialect"];
@@ -161,7 +164,9 @@ def VectorizeContractions : Pass<"repo-vectorize-contractions", "::mlir::ModuleO
     32 registers, 6 by 2 in 16); from 24 rows on weights are copied, 64 columns by 256 products
     at a time, to a panel whose rows are vectors of columns, and the elements of x are
     broadcast. Weights that lie in panels, `w[.., p, i, l]` with o = p * width + l, are read as
-    they are. Elements of a short type are extended as they are loaded.
+    they are. Elements of a short type are extended as they are loaded. Panels of bf16 with two products side by
+    side, `w[.., p, i, l, r]`, that meet bf16 stay what they are: `vdpbf16ps` adds both products of a lane to its f32 sum,
+    twice what an FMA does.
 
     Before:
 
@@ -183,10 +188,11 @@ def VectorizeContractions : Pass<"repo-vectorize-contractions", "::mlir::ModuleO
     ```
   }];
   let options = [Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">,
+    Option<"pairs", "pairs", "bool", "false", "The target has AVX512-BF16">,
     Option<"report", "report", "bool", "false", "Say what was vectorised">];
   let statistics = [Statistic<"numVectorized", "num-vectorized", "Number of contractions vectorised">];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
-                           "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect"];
 }
 

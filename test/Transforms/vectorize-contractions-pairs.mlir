@@ -1,0 +1,34 @@
+// RUN: repo-opt %s --repo-vectorize-contractions="lanes=16 pairs" | FileCheck %s
+// RUN: repo-opt %s --repo-vectorize-contractions="lanes=16" | FileCheck %s --check-prefix=WITHOUT
+
+#x = affine_map<(n, p, l, i, r) -> (n, i, r)>
+#w = affine_map<(n, p, l, i, r) -> (p, i, l, r)>
+#y = affine_map<(n, p, l, i, r) -> (n, p, l)>
+
+// A pair of x, one load for 32 bits, in every lane; 24 sums of 6 rows.
+// CHECK-LABEL: @pairs
+// CHECK: memref.collapse_shape {{.*}} : memref<?x32x2xbf16> into memref<?x64xbf16>
+// CHECK: memref.collapse_shape {{.*}} : memref<8x32x64x2xbf16> into memref<8x32x128xbf16>
+// CHECK: scf.for {{.*}} -> (vector<16xf32>
+// CHECK-COUNT-4: vector.load %{{.*}} : memref<8x32x128xbf16>, vector<32xbf16>
+// CHECK: %[[X:.*]] = vector.load %{{.*}} : memref<?x64xbf16>, vector<2xbf16>
+// CHECK: %[[WORD:.*]] = vector.bitcast %[[X]] : vector<2xbf16> to vector<1xi32>
+// CHECK: vector.broadcast %[[WORD]] : vector<1xi32> to vector<16xi32>
+// CHECK-COUNT-24: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
+// CHECK-NOT: linalg.contract
+// WITHOUT-LABEL: @pairs
+// WITHOUT: linalg.contract
+func.func @pairs(%x: memref<?x32x2xbf16>, %w: memref<8x32x64x2xbf16>, %y: memref<?x8x64xf32>) {
+  linalg.contract indexing_maps = [#x, #w, #y]
+    ins(%x, %w : memref<?x32x2xbf16>, memref<8x32x64x2xbf16>) outs(%y : memref<?x8x64xf32>)
+  return
+}
+
+// In f32 there is no such instruction.
+// CHECK-LABEL: @wide
+// CHECK: linalg.contract
+func.func @wide(%x: memref<?x32x2xf32>, %w: memref<8x32x64x2xbf16>, %y: memref<?x8x64xf32>) {
+  linalg.contract indexing_maps = [#x, #w, #y]
+    ins(%x, %w : memref<?x32x2xf32>, memref<8x32x64x2xbf16>) outs(%y : memref<?x8x64xf32>)
+  return
+}
