@@ -52,7 +52,9 @@ def silu(x):
 
 
 class ReferenceModel:
-    def __init__(self, folder, dtype=np.float64):
+    def __init__(self, folder, dtype=np.float64, parts=1):
+        """`parts`: products are summed in so many parts, which changes their rounding alone."""
+        self.parts = parts
         self.dtype, (self.wide, self.rounded) = dtype, reference._rounding(dtype)
         self.config = json.loads((pathlib.Path(folder) / "config.json").read_text())
         self.weights = {name: self.rounded(weight) for name, weight in read_weights(folder).items()}
@@ -68,7 +70,9 @@ class ReferenceModel:
         return self.rounded(scaled * self.weights[name])
 
     def linear(self, x, name):
-        return self.rounded(x @ self.weights[name].T)
+        weight = self.weights[name]
+        channels = np.array_split(np.arange(weight.shape[1]), self.parts)
+        return self.rounded(sum(x[..., part] @ weight[:, part].T for part in channels))
 
     def swiglu(self, gate, up):
         return self.rounded(self.rounded(silu(gate)) * up)
