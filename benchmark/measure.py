@@ -4,7 +4,7 @@ import statistics
 import time
 
 
-def interleave(functions, rounds=31, seconds=20.0, pause=0.01):
+def interleave(functions, rounds=31, seconds=20.0, pause=0.03):
     """Times each function once per round, in turn, after one call to warm up.
 
     functions: name -> callable without arguments. Returns name -> list of seconds.

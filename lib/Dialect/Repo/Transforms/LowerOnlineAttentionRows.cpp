@@ -12,6 +12,9 @@
 //   softmax  keys along the lanes
 //   values   channels along the lanes, weights broadcast
 //
+// Pairs of vectors of bf16 are expanded by a shift and a mask, even elements
+// apart from odd ones; queries and sums are kept in that order meanwhile.
+//
 // Memory sets the pace. Its rows are read by loops of one row a turn, in the
 // order of memory: each load of such a loop then moves on by one row a turn,
 // which is what prefetchers in hardware follow. Several rows unrolled in one
@@ -69,9 +72,22 @@ public:
 private:
   /// Keys whose products are summed by one tree of shuffles after another.
   static constexpr int64_t scoreTile = 32;
+  static constexpr int64_t cacheLine = 64;
+
+  static int64_t getElementBytes(Value buffer) {
+    return getElementTypeOrSelf(buffer).getIntOrFloatBitWidth() / 8;
+  }
 
   /// One vector whose lanes are the sums over each of `rows`, `lanes` of them.
   Value sumEach(Vectors rows);
+  /// Whether rows are read by pairs of vectors, even elements apart from odd.
+  bool readsPairs(Value rows);
+  /// Vectors of a row from element `from` on; pairs of them if `readsPairs`.
+  Vectors loadRow(Value rows, Value row, int64_t from, int64_t vectors);
+  /// Neighbouring vectors to the even and the odd elements of both, and back.
+  void toPairs(MutableArrayRef<Value> vectors);
+  void fromPairs(MutableArrayRef<Value> vectors);
+  void orderQueries();
   /// Products of queries and one key, summed down to one vector each.
   void products(Value key, Value row, int64_t firstQuery, int64_t count);
   void scores();
@@ -79,12 +95,16 @@ private:
   void values(int64_t firstQuery, int64_t count, int64_t firstChannel,
               int64_t vectors);
   void values();
-  /// Asks for the channels of a key's value from `firstChannel` on.
+  /// Asks for the channels of a key's value from `firstChannel` on, into the
+  /// second-level cache.
   void prefetchValue(Value key, int64_t firstChannel);
+  /// Asks for the first values, so that memory does not pause for the softmax.
+  void prefetchValues();
 
   int64_t queries, headSize, channels;
   int64_t queryTile, channelTile; // of registers, the latter in vectors
   Value keys;                     // M
+  Value ordered; // queries, in the order of the elements of keys
   Value panel;   // scores, then weights, [N, M] and the rest of a vector
   Value partial; // sums of products, [queryTile, scoreTile, lanes]
 };
@@ -126,15 +146,86 @@ Value RowLowering::sumEach(Vectors rows) {
   return rows[0];
 }
 
+bool RowLowering::readsPairs(Value rows) {
+  return getElementTypeOrSelf(rows).isBF16() &&
+         cast<ShapedType>(rows.getType()).getDimSize(1) % (2 * lanes) == 0;
+}
+
+RowLowering::Vectors RowLowering::loadRow(Value rows, Value row, int64_t from,
+                                          int64_t vectors) {
+  Vectors result;
+  if (!readsPairs(rows)) {
+    for (int64_t i = 0; i < vectors; ++i)
+      result.push_back(load(rows, {row, index(from + i * lanes)}));
+    return result;
+  }
+  VectorType floats = this->floats(lanes),
+             ints = VectorType::get({lanes}, b.getI32Type());
+  auto pairs = VectorType::get({2 * lanes}, b.getBF16Type());
+  for (int64_t i = 0; i < vectors; i += 2) {
+    Value x = vector::LoadOp::create(b, loc, pairs, rows,
+                                     ValueRange{row, index(from + i * lanes)});
+    x = vector::BitCastOp::create(b, loc, ints, x);
+    Value even = arith::ShLIOp::create(b, loc, x, v.integer(16));
+    Value odd = arith::AndIOp::create(b, loc, x, v.integer(~0xffff));
+    for (Value half : {even, odd})
+      result.push_back(arith::BitcastOp::create(b, loc, floats, half));
+  }
+  return result;
+}
+
+void RowLowering::toPairs(MutableArrayRef<Value> vectors) {
+  SmallVector<int64_t> even, odd;
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    even.push_back(2 * lane);
+    odd.push_back(2 * lane + 1);
+  }
+  for (size_t i = 0; i < vectors.size(); i += 2) {
+    Value x = vectors[i], y = vectors[i + 1];
+    vectors[i] = vector::ShuffleOp::create(b, loc, x, y, even);
+    vectors[i + 1] = vector::ShuffleOp::create(b, loc, x, y, odd);
+  }
+}
+
+void RowLowering::fromPairs(MutableArrayRef<Value> vectors) {
+  SmallVector<int64_t> low, high;
+  for (int64_t lane = 0; lane < lanes / 2; ++lane) {
+    low.append({lane, lanes + lane});
+    high.append({lanes / 2 + lane, lanes + lanes / 2 + lane});
+  }
+  for (size_t i = 0; i < vectors.size(); i += 2) {
+    Value x = vectors[i], y = vectors[i + 1];
+    vectors[i] = vector::ShuffleOp::create(b, loc, x, y, low);
+    vectors[i + 1] = vector::ShuffleOp::create(b, loc, x, y, high);
+  }
+}
+
+void RowLowering::orderQueries() {
+  ordered = op.getQuery();
+  if (!readsPairs(op.getKey()))
+    return;
+  ordered = alloc({queries, headSize});
+  loop(index(0), index(queries), 1, [&](Value query) {
+    for (int64_t d = 0; d < headSize; d += 2 * lanes) {
+      SmallVector<Value> low = {query, index(d)},
+                         high = {query, index(d + lanes)};
+      Vectors pair = {load(op.getQuery(), low), load(op.getQuery(), high)};
+      toPairs(pair);
+      store(pair[0], ordered, low);
+      store(pair[1], ordered, high);
+    }
+  });
+}
+
 void RowLowering::products(Value key, Value row, int64_t firstQuery,
                            int64_t count) {
   Vectors sums(count, v.number(0.0));
-  for (int64_t d = 0; d < headSize; d += lanes) {
-    Value k = load(op.getKey(), {key, index(d)});
-    for (int64_t j = 0; j < count; ++j)
-      sums[j] = v.fma(k, load(op.getQuery(), {index(firstQuery + j), index(d)}),
-                      sums[j]);
-  }
+  Vectors ks = loadRow(op.getKey(), key, 0, headSize / lanes);
+  for (auto [i, k] : llvm::enumerate(ks))
+    for (int64_t j = 0; j < count; ++j) {
+      Value q = load(ordered, {index(firstQuery + j), index(i * lanes)});
+      sums[j] = v.fma(k, q, sums[j]);
+    }
   for (int64_t j = 0; j < count; ++j)
     store(sums[j], partial, {index(j), row, index(0)});
 }
@@ -246,9 +337,12 @@ void RowLowering::values(int64_t firstQuery, int64_t count,
     return SmallVector<Value>{index(firstQuery + i / vectors),
                               column(i % vectors)};
   };
+  bool pairs = readsPairs(op.getValue());
   Vectors sums;
   for (int64_t i = 0; i < count * vectors; ++i)
     sums.push_back(load(op.getAccumulator(), place(i)));
+  if (pairs)
+    toPairs(sums);
   sums = loop(index(0), keys, 1, sums, [&](Value key, ValueRange carried) {
     Vectors next(carried), weights;
     // The passes that follow find the rest of the rows in the second-level
@@ -258,27 +352,34 @@ void RowLowering::values(int64_t firstQuery, int64_t count,
     for (int64_t i = 0; i < count; ++i)
       weights.push_back(
           broadcastElement(panel, {index(firstQuery + i), key}, lanes));
-    for (int64_t j = 0; j < vectors; ++j) {
-      Value x = load(op.getValue(), {key, column(j)});
+    Vectors row = loadRow(op.getValue(), key, firstChannel, vectors);
+    for (int64_t j = 0; j < vectors; ++j)
       for (int64_t i = 0; i < count; ++i) {
         Value &sum = next[i * vectors + j];
-        sum = v.fma(weights[i], x, sum);
+        sum = v.fma(weights[i], row[j], sum);
       }
-    }
     return next;
   });
+  if (pairs)
+    fromPairs(sums);
   for (int64_t i = 0; i < count * vectors; ++i)
     store(sums[i], op.getAccumulator(), place(i));
 }
 
 void RowLowering::prefetchValue(Value key, int64_t firstChannel) {
-  constexpr int64_t cacheLine = 64;
-  int64_t step = cacheLine * 8 /
-                 getElementTypeOrSelf(op.getValue()).getIntOrFloatBitWidth();
+  int64_t step = cacheLine / getElementBytes(op.getValue());
   for (int64_t at = firstChannel; at < channels; at += step)
     memref::PrefetchOp::create(b, loc, op.getValue(),
                                ValueRange{key, index(at)}, /*isWrite=*/false,
                                /*localityHint=*/2, /*isDataCache=*/true);
+}
+
+void RowLowering::prefetchValues() {
+  constexpr int64_t bytes = 4096;
+  int64_t rows =
+      std::max<int64_t>(1, bytes / (channels * getElementBytes(op.getValue())));
+  loop(index(0), min(keys, index(rows)), 1,
+       [&](Value key) { prefetchValue(key, 0); });
 }
 
 void RowLowering::values() {
@@ -295,7 +396,9 @@ void RowLowering::run() {
   int64_t width = llvm::alignTo(op.getMostKeys(), lanes) + lanes;
   panel = alloc({queries, width});
   partial = alloc({std::min(queryTile, queries), scoreTile, lanes});
+  orderQueries();
   scores();
+  prefetchValues();
   for (int64_t query = 0; query < queries; ++query)
     softmax(query);
   values();
