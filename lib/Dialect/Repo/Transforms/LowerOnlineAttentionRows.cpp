@@ -6,23 +6,27 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// A few rows of queries, [N, D], against one block of keys, [M, D]. Rows are
-// read as they lie, in their own type, each once for all queries:
+// A few rows of queries, [N, D], against one block of keys, [M, D], 16 keys at
+// a time. Rows are read as they lie, in their own type, each once for all
+// queries:
 //   scores   channels along the lanes, then a tree of shuffles
-//   softmax  keys along the lanes
+//   softmax  keys along the lanes; a new maximum scales what is there already
 //   values   channels along the lanes, weights broadcast
-//
 // Pairs of vectors of bf16 are expanded by a shift and a mask, even elements
-// apart from odd ones; queries and sums are kept in that order meanwhile.
+// apart from odd ones; queries and sums are in that order meanwhile.
 //
-// Memory sets the pace. Its rows are read by loops of one row a turn, in the
-// order of memory: each load of such a loop then moves on by one row a turn,
-// which is what prefetchers in hardware follow. Several rows unrolled in one
-// turn are read at half the speed.
+// Memory sets the pace, and what keeps it busy decides the form:
+//   - Loops take one row a turn, in the order of memory. Then each load moves
+//     on by one row a turn, which is what prefetchers in hardware follow;
+//     several rows unrolled in one turn are read at half the speed.
+//   - Keys and values take turns so often that both streams stay open. With
+//     blocks of some hundred keys memory rests whenever one of them ends, and
+//     a fifth of the speed is lost.
 //
 //===----------------------------------------------------------------------===//
 
 #include "VectorBlock.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Dialect/Repo/Transforms/Transforms.h"
 
@@ -60,53 +64,58 @@ public:
     auto query = cast<MemRefType>(op.getQuery().getType());
     queries = query.getDimSize(0);
     headSize = query.getDimSize(1);
-    channels = cast<MemRefType>(op.getAccumulator().getType()).getDimSize(1);
+    vectors =
+        cast<MemRefType>(op.getAccumulator().getType()).getDimSize(1) / lanes;
     // 16 lanes come with 32 registers, 8 lanes with 16: 24 sums or up to 12.
     bool few = queries <= (lanes >= 16 ? 3 : 1);
-    queryTile = lanes >= 16 ? (few ? 3 : 6) : (few ? 1 : 3);
-    channelTile = few ? 8 : 4;
+    valueQueries = lanes >= 16 ? (few ? 3 : 6) : (few ? 1 : 3);
+    valueVectors = few ? 8 : 4;
   }
 
   void run();
 
 private:
-  /// Keys whose products are summed by one tree of shuffles after another.
-  static constexpr int64_t scoreTile = 32;
-  static constexpr int64_t cacheLine = 64;
+  /// Keys at a time, a multiple of the lanes.
+  static constexpr int64_t keyTile = 16;
+  /// Queries whose products with a key are summed at a time.
+  static constexpr int64_t scoreQueries = 4;
 
-  static int64_t getElementBytes(Value buffer) {
-    return getElementTypeOrSelf(buffer).getIntOrFloatBitWidth() / 8;
-  }
-
-  /// One vector whose lanes are the sums over each of `rows`, `lanes` of them.
-  Value sumEach(Vectors rows);
   /// Whether rows are read by pairs of vectors, even elements apart from odd.
   bool readsPairs(Value rows);
-  /// Vectors of a row from element `from` on; pairs of them if `readsPairs`.
-  Vectors loadRow(Value rows, Value row, int64_t from, int64_t vectors);
-  /// Neighbouring vectors to the even and the odd elements of both, and back.
-  void toPairs(MutableArrayRef<Value> vectors);
-  void fromPairs(MutableArrayRef<Value> vectors);
-  void orderQueries();
+  /// Vectors of a row from the vector `from` on; pairs of them if `readsPairs`.
+  Vectors loadRow(Value rows, Value row, int64_t from, int64_t count);
+  /// Rows of queries with neighbouring vectors turned to the even and the odd
+  /// elements of both (`pairs`), or back.
+  void reorder(Value from, Value to, int64_t columns, bool pairs);
+  void eachQuery(function_ref<void(Value)> body) {
+    loop(index(0), index(queries), 1, body);
+  }
+
   /// Products of queries and one key, summed down to one vector each.
   void products(Value key, Value row, int64_t firstQuery, int64_t count);
-  void scores();
-  void softmax(int64_t query);
-  void values(int64_t firstQuery, int64_t count, int64_t firstChannel,
-              int64_t vectors);
-  void values();
-  /// Asks for the channels of a key's value from `firstChannel` on, into the
-  /// second-level cache.
-  void prefetchValue(Value key, int64_t firstChannel);
-  /// Asks for the first values, so that memory does not pause for the softmax.
-  void prefetchValues();
+  /// One vector whose lanes are the sums over each of `rows`, `lanes` of them.
+  Value sumEach(Vectors rows);
+  /// Scores of a query, from row `inTile` of `partial`, -inf past `count` keys.
+  Vectors scores(Value inTile, Value count);
+  /// Weights of a query from its scores, against the running maximum.
+  void softmax(Value query, Vectors scores);
+  /// Scales the state of a query to a new maximum.
+  void rescale(Value query, Value old, Value top);
+  /// Adds the weighted values of `count` keys from `first` on.
+  void values(Value first, Value count, int64_t firstQuery, int64_t rows,
+              int64_t firstVector, int64_t columns);
+  /// Sums stay in memory between passes: carried in registers, of which there
+  /// are too few, they would be spilled within the passes.
+  void keepSumsInMemory();
 
-  int64_t queries, headSize, channels;
-  int64_t queryTile, channelTile; // of registers, the latter in vectors
-  Value keys;                     // M
+  int64_t queries, headSize;
+  int64_t vectors;                    // of a row of values
+  int64_t valueQueries, valueVectors; // a pass over values
+  Value keys;                         // M
   Value ordered; // queries, in the order of the elements of keys
-  Value panel;   // scores, then weights, [N, M] and the rest of a vector
-  Value partial; // sums of products, [queryTile, scoreTile, lanes]
+  Value partial; // sums of products, [scoreQueries, keyTile, lanes]
+  Value weights; // of the keys at hand, [N, keyTile]
+  Value sums;    // of weights, lane by lane, [N, lanes]
 };
 } // namespace
 
@@ -152,11 +161,11 @@ bool RowLowering::readsPairs(Value rows) {
 }
 
 RowLowering::Vectors RowLowering::loadRow(Value rows, Value row, int64_t from,
-                                          int64_t vectors) {
+                                          int64_t count) {
   Vectors result;
   if (!readsPairs(rows)) {
-    for (int64_t i = 0; i < vectors; ++i)
-      result.push_back(load(rows, {row, index(from + i * lanes)}));
+    for (int64_t i = 0; i < count; ++i)
+      result.push_back(load(rows, {row, index((from + i) * lanes)}));
     return result;
   }
   VectorType floats = this->floats(lanes),
@@ -174,45 +183,20 @@ RowLowering::Vectors RowLowering::loadRow(Value rows, Value row, int64_t from,
   return result;
 }
 
-void RowLowering::toPairs(MutableArrayRef<Value> vectors) {
-  SmallVector<int64_t> even, odd;
-  for (int64_t lane = 0; lane < lanes; ++lane) {
-    even.push_back(2 * lane);
-    odd.push_back(2 * lane + 1);
-  }
-  for (size_t i = 0; i < vectors.size(); i += 2) {
-    Value x = vectors[i], y = vectors[i + 1];
-    vectors[i] = vector::ShuffleOp::create(b, loc, x, y, even);
-    vectors[i + 1] = vector::ShuffleOp::create(b, loc, x, y, odd);
-  }
-}
-
-void RowLowering::fromPairs(MutableArrayRef<Value> vectors) {
+void RowLowering::reorder(Value from, Value to, int64_t columns, bool pairs) {
   SmallVector<int64_t> low, high;
-  for (int64_t lane = 0; lane < lanes / 2; ++lane) {
-    low.append({lane, lanes + lane});
-    high.append({lanes / 2 + lane, lanes + lanes / 2 + lane});
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    int64_t half = lane / 2 + lane % 2 * lanes;
+    low.push_back(pairs ? 2 * lane : half);
+    high.push_back(pairs ? 2 * lane + 1 : lanes / 2 + half);
   }
-  for (size_t i = 0; i < vectors.size(); i += 2) {
-    Value x = vectors[i], y = vectors[i + 1];
-    vectors[i] = vector::ShuffleOp::create(b, loc, x, y, low);
-    vectors[i + 1] = vector::ShuffleOp::create(b, loc, x, y, high);
-  }
-}
-
-void RowLowering::orderQueries() {
-  ordered = op.getQuery();
-  if (!readsPairs(op.getKey()))
-    return;
-  ordered = alloc({queries, headSize});
-  loop(index(0), index(queries), 1, [&](Value query) {
-    for (int64_t d = 0; d < headSize; d += 2 * lanes) {
-      SmallVector<Value> low = {query, index(d)},
-                         high = {query, index(d + lanes)};
-      Vectors pair = {load(op.getQuery(), low), load(op.getQuery(), high)};
-      toPairs(pair);
-      store(pair[0], ordered, low);
-      store(pair[1], ordered, high);
+  eachQuery([&](Value query) {
+    for (int64_t i = 0; i < columns; i += 2) {
+      SmallVector<Value> first = {query, index(i * lanes)},
+                         second = {query, index((i + 1) * lanes)};
+      Value x = load(from, first), y = load(from, second);
+      store(vector::ShuffleOp::create(b, loc, x, y, low), to, first);
+      store(vector::ShuffleOp::create(b, loc, x, y, high), to, second);
     }
   });
 }
@@ -230,61 +214,45 @@ void RowLowering::products(Value key, Value row, int64_t firstQuery,
     store(sums[j], partial, {index(j), row, index(0)});
 }
 
-void RowLowering::scores() {
-  loop(index(0), keys, scoreTile, [&](Value first) {
-    Value count = min(minus(keys, first), index(scoreTile));
-    for (int64_t query = 0; query < queries; query += queryTile) {
-      int64_t tile = std::min(queryTile, queries - query);
-      loop(index(0), count, 1,
-           [&](Value row) { products(plus(first, row), row, query, tile); });
-      // Past the last key these are sums of nothing, replaced below.
-      loop(index(0), count, lanes, [&](Value row) {
-        for (int64_t j = 0; j < tile; ++j) {
-          Vectors sums;
-          for (int64_t i = 0; i < lanes; ++i)
-            sums.push_back(load(partial, {index(j), plus(row, i), index(0)}));
-          store(sumEach(sums), panel, {index(query + j), plus(first, row)});
-        }
-      });
+RowLowering::Vectors RowLowering::scores(Value inTile, Value count) {
+  Vectors result;
+  double scale = op.getScale().convertToDouble();
+  for (int64_t first = 0; first < keyTile; first += lanes) {
+    Vectors rows;
+    for (int64_t i = first; i < first + lanes; ++i)
+      rows.push_back(load(partial, {inTile, index(i), index(0)}));
+    Value s = sumEach(rows);
+    if (op.getSoftcap()) {
+      double cap = op.getSoftcap()->convertToDouble();
+      s = v.mul(s, v.number(scale / cap));
+      s = v.mul(math::TanhOp::create(b, loc, s), v.number(cap * log2e));
+    } else {
+      s = v.mul(s, v.number(scale * log2e));
     }
-  });
-  // The last vector of a row of scores may have lanes without a key.
-  Value last = wholeTiles(keys, lanes);
-  Value exists =
-      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, v.iota(0),
-                            v.splatInt(toI32(minus(keys, last))));
-  for (int64_t query = 0; query < queries; ++query) {
-    SmallVector<Value> place = {index(query), last};
-    store(arith::SelectOp::create(b, loc, exists, load(panel, place),
-                                  v.number(-infinity)),
-          panel, place);
+    Value exists =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, v.iota(first),
+                              v.splatInt(toI32(count)));
+    result.push_back(
+        arith::SelectOp::create(b, loc, exists, s, v.number(-infinity)));
   }
+  return result;
 }
 
-void RowLowering::softmax(int64_t query) {
-  Value row = index(query);
-  bool softcap = op.getSoftcap().has_value();
-  double scale = op.getScale().convertToDouble();
-  Value top = loop(
-      index(0), keys, lanes, v.number(-infinity),
-      [&](Value key, ValueRange running) -> Vectors {
-        Value s = load(panel, {row, key});
-        if (softcap) {
-          double cap = op.getSoftcap()->convertToDouble();
-          s = v.mul(s, v.number(scale / cap));
-          s = v.mul(math::TanhOp::create(b, loc, s), v.number(cap * log2e));
-          // tanh has made -inf finite again.
-          Value lane =
-              arith::AddIOp::create(b, loc, v.splatInt(toI32(key)), v.iota(0));
-          Value exists = arith::CmpIOp::create(
-              b, loc, arith::CmpIPredicate::slt, lane, v.splatInt(toI32(keys)));
-          s = arith::SelectOp::create(b, loc, exists, s, v.number(-infinity));
-        } else {
-          s = v.mul(s, v.number(scale * log2e));
-        }
-        store(s, panel, {row, key});
-        return {v.max(s, running[0])};
-      })[0];
+void RowLowering::rescale(Value query, Value old, Value top) {
+  memref::StoreOp::create(b, loc, top, op.getMaximum(), query);
+  Value alpha = v.exp2(v.sub(broadcast(old, lanes), broadcast(top, lanes)));
+  auto scale = [&](Value buffer, Value column) {
+    store(v.mul(load(buffer, {query, column}), alpha), buffer, {query, column});
+  };
+  scale(sums, index(0));
+  for (int64_t i = 0; i < vectors; ++i)
+    scale(op.getAccumulator(), index(i * lanes));
+}
+
+void RowLowering::softmax(Value query, Vectors scores) {
+  Value top = scores[0];
+  for (Value s : ArrayRef(scores).drop_front())
+    top = v.max(top, s);
   for (int64_t width = lanes / 2; width > 0; width /= 2) {
     SmallVector<int64_t> other;
     for (int64_t lane = 0; lane < lanes; ++lane)
@@ -292,116 +260,128 @@ void RowLowering::softmax(int64_t query) {
     top = v.max(top, vector::ShuffleOp::create(b, loc, top, top, other));
   }
   top = vector::ExtractOp::create(b, loc, top, 0);
-  Value old = memref::LoadOp::create(b, loc, op.getMaximum(), row);
+  Value old = memref::LoadOp::create(b, loc, op.getMaximum(), query);
   Value larger =
       arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, top, old);
-  top = arith::SelectOp::create(b, loc, larger, top, old);
-  memref::StoreOp::create(b, loc, top, op.getMaximum(), row);
-  // While no key was seen the maximum is -inf; 0 stands for it.
-  Value minus = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(-infinity));
-  Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0));
-  Value none =
-      arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, top, minus);
-  Value base =
-      broadcast(arith::SelectOp::create(b, loc, none, zero, top), lanes);
-  Value alphas = v.exp2(v.sub(broadcast(old, lanes), base));
-  Value sum =
-      loop(index(0), keys, lanes, v.number(0.0),
-           [&](Value key, ValueRange running) -> Vectors {
-             Value s = load(panel, {row, key});
-             Value p = v.exp2(v.sub(s, base));
-             Value hidden = arith::CmpFOp::create(
-                 b, loc, arith::CmpFPredicate::OEQ, s, v.number(-infinity));
-             p = arith::SelectOp::create(b, loc, hidden, v.number(0.0), p);
-             store(p, panel, {row, key});
-             return {v.add(running[0], p)};
-           })[0];
-  sum = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, sum,
-                                    arith::FastMathFlags::reassoc);
-  Value alpha = vector::ExtractOp::create(b, loc, alphas, 0);
-  Value before = memref::LoadOp::create(b, loc, op.getSum(), row);
-  sum = arith::AddFOp::create(
-      b, loc, arith::MulFOp::create(b, loc, before, alpha), sum);
-  memref::StoreOp::create(b, loc, sum, op.getSum(), row);
-  for (int64_t channel = 0; channel < channels; channel += lanes) {
-    SmallVector<Value> place = {row, index(channel)};
-    store(v.mul(load(op.getAccumulator(), place), alphas), op.getAccumulator(),
-          place);
+  auto rises = scf::IfOp::create(b, loc, larger, /*withElseRegion=*/false);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(rises.thenBlock());
+    rescale(query, old, top);
   }
+  top = arith::SelectOp::create(b, loc, larger, top, old);
+  // While no key was seen the maximum is -inf; 0 stands for it.
+  auto constant = [&](double value) -> Value {
+    return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value));
+  };
+  Value none = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, top,
+                                     constant(-infinity));
+  Value base =
+      broadcast(arith::SelectOp::create(b, loc, none, constant(0), top), lanes);
+  Value sum = load(sums, {query, index(0)});
+  for (auto [i, s] : llvm::enumerate(scores)) {
+    Value p = v.exp2(v.sub(s, base));
+    Value hidden = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, s,
+                                         v.number(-infinity));
+    p = arith::SelectOp::create(b, loc, hidden, v.number(0.0), p);
+    store(p, weights, {query, index(i * lanes)});
+    sum = v.add(sum, p);
+  }
+  store(sum, sums, {query, index(0)});
 }
 
-void RowLowering::values(int64_t firstQuery, int64_t count,
-                         int64_t firstChannel, int64_t vectors) {
-  auto column = [&](int64_t j) { return index(firstChannel + j * lanes); };
+void RowLowering::values(Value first, Value count, int64_t firstQuery,
+                         int64_t rows, int64_t firstVector, int64_t columns) {
   auto place = [&](int64_t i) {
-    return SmallVector<Value>{index(firstQuery + i / vectors),
-                              column(i % vectors)};
+    return SmallVector<Value>{index(firstQuery + i / columns),
+                              index((firstVector + i % columns) * lanes)};
   };
-  bool pairs = readsPairs(op.getValue());
   Vectors sums;
-  for (int64_t i = 0; i < count * vectors; ++i)
+  for (int64_t i = 0; i < rows * columns; ++i)
     sums.push_back(load(op.getAccumulator(), place(i)));
-  if (pairs)
-    toPairs(sums);
-  sums = loop(index(0), keys, 1, sums, [&](Value key, ValueRange carried) {
-    Vectors next(carried), weights;
-    // The passes that follow find the rest of the rows in the second-level
-    // cache.
-    if (firstChannel == 0 && firstQuery == 0)
-      prefetchValue(key, vectors * lanes);
-    for (int64_t i = 0; i < count; ++i)
-      weights.push_back(
-          broadcastElement(panel, {index(firstQuery + i), key}, lanes));
-    Vectors row = loadRow(op.getValue(), key, firstChannel, vectors);
-    for (int64_t j = 0; j < vectors; ++j)
-      for (int64_t i = 0; i < count; ++i) {
-        Value &sum = next[i * vectors + j];
-        sum = v.fma(weights[i], row[j], sum);
+  sums = loop(index(0), count, 1, sums, [&](Value key, ValueRange carried) {
+    Vectors next(carried);
+    Vectors row =
+        loadRow(op.getValue(), plus(first, key), firstVector, columns);
+    for (int64_t i = 0; i < rows; ++i) {
+      Value weight =
+          broadcastElement(weights, {index(firstQuery + i), key}, lanes);
+      for (int64_t j = 0; j < columns; ++j) {
+        Value &sum = next[i * columns + j];
+        sum = v.fma(weight, row[j], sum);
       }
+    }
     return next;
   });
-  if (pairs)
-    fromPairs(sums);
-  for (int64_t i = 0; i < count * vectors; ++i)
+  for (int64_t i = 0; i < rows * columns; ++i)
     store(sums[i], op.getAccumulator(), place(i));
 }
 
-void RowLowering::prefetchValue(Value key, int64_t firstChannel) {
-  int64_t step = cacheLine / getElementBytes(op.getValue());
-  for (int64_t at = firstChannel; at < channels; at += step)
-    memref::PrefetchOp::create(b, loc, op.getValue(),
-                               ValueRange{key, index(at)}, /*isWrite=*/false,
-                               /*localityHint=*/2, /*isDataCache=*/true);
-}
-
-void RowLowering::prefetchValues() {
-  constexpr int64_t bytes = 4096;
-  int64_t rows =
-      std::max<int64_t>(1, bytes / (channels * getElementBytes(op.getValue())));
-  loop(index(0), min(keys, index(rows)), 1,
-       [&](Value key) { prefetchValue(key, 0); });
-}
-
-void RowLowering::values() {
-  int64_t vectors = channels / lanes;
-  for (int64_t first = 0; first < vectors; first += channelTile)
-    for (int64_t query = 0; query < queries; query += queryTile)
-      values(query, std::min(queryTile, queries - query), first * lanes,
-             std::min(channelTile, vectors - first));
+void RowLowering::keepSumsInMemory() {
+  Value address = memref::ExtractAlignedPointerAsIndexOp::create(
+      b, loc, op.getAccumulator());
+  address = arith::IndexCastOp::create(b, loc, b.getI64Type(), address);
+  // No instruction, but for the compiler something that may write there.
+  LLVM::InlineAsmOp::create(b, loc, TypeRange(), address, /*asm_string=*/"",
+                            /*constraints=*/"r,~{memory}",
+                            /*has_side_effects=*/true,
+                            /*is_align_stack=*/false, LLVM::TailCallKind::None,
+                            LLVM::AsmDialectAttr(),
+                            /*operand_attrs=*/ArrayAttr());
 }
 
 void RowLowering::run() {
   b.setInsertionPoint(op);
   keys = memref::DimOp::create(b, loc, op.getKey(), 0);
-  int64_t width = llvm::alignTo(op.getMostKeys(), lanes) + lanes;
-  panel = alloc({queries, width});
-  partial = alloc({std::min(queryTile, queries), scoreTile, lanes});
-  orderQueries();
-  scores();
-  prefetchValues();
-  for (int64_t query = 0; query < queries; ++query)
-    softmax(query);
-  values();
+  partial = alloc({std::min(scoreQueries, queries), keyTile, lanes});
+  weights = alloc({queries, keyTile});
+  sums = alloc({queries, lanes});
+  ordered = op.getQuery();
+  if (readsPairs(op.getKey())) {
+    ordered = alloc({queries, headSize});
+    reorder(op.getQuery(), ordered, headSize / lanes, /*pairs=*/true);
+  }
+  Value accumulator = op.getAccumulator();
+  bool paired = readsPairs(op.getValue());
+  if (paired)
+    reorder(accumulator, accumulator, vectors, /*pairs=*/true);
+  auto each = [&](int64_t count, int64_t tile,
+                  function_ref<void(int64_t, int64_t)> body) {
+    for (int64_t first = 0; first < count; first += tile)
+      body(first, std::min(tile, count - first));
+  };
+  eachQuery([&](Value query) {
+    Value before = memref::LoadOp::create(b, loc, op.getSum(), query);
+    store(vector::InsertOp::create(b, loc, before, v.number(0.0), 0), sums,
+          {query, index(0)});
+  });
+  loop(index(0), keys, keyTile, [&](Value first) {
+    Value count = min(minus(keys, first), index(keyTile));
+    each(queries, scoreQueries, [&](int64_t query, int64_t rows) {
+      loop(index(0), count, 1,
+           [&](Value row) { products(plus(first, row), row, query, rows); });
+      // Past the last key these are sums of nothing, and hidden.
+      loop(index(0), index(rows), 1, [&](Value row) {
+        softmax(plus(row, index(query)), scores(row, count));
+      });
+    });
+    bool severalPasses = queries > valueQueries || vectors > valueVectors;
+    each(vectors, valueVectors, [&](int64_t vector, int64_t columns) {
+      each(queries, valueQueries, [&](int64_t query, int64_t rows) {
+        if (severalPasses)
+          keepSumsInMemory();
+        values(first, count, query, rows, vector, columns);
+      });
+    });
+  });
+  eachQuery([&](Value query) {
+    Value sum = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD,
+                                            load(sums, {query, index(0)}),
+                                            arith::FastMathFlags::reassoc);
+    memref::StoreOp::create(b, loc, sum, op.getSum(), query);
+  });
+  if (paired)
+    reorder(accumulator, accumulator, vectors, /*pairs=*/false);
   op.erase();
 }
 
