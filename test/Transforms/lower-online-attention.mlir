@@ -22,18 +22,21 @@ func.func @block(%q: memref<128x24xf32>, %k: memref<64x128xf32>, %v: memref<64x1
   return
 }
 
-// Rows of queries: keys are read row by row, one a turn, in their own type; sums by a tree of shuffles.
+// Rows of queries, 16 keys at a time: keys are read one a turn, in their own type, pairs of vectors of bf16 expanded by a
+// shift and a mask; sums by a tree of shuffles.
 // CHECK-LABEL: @rows
-// CHECK: memref.alloc() {alignment = 64 : i64} : memref<1x72xf32>
-// CHECK: memref.alloc() {alignment = 64 : i64} : memref<1x32x8xf32>
-// CHECK: scf.for
-// CHECK: scf.for {{.*}} = %c0{{.*}} to {{.*}} step %c1{{[_ ]}}
-// CHECK: vector.load {{.*}} : memref<?x128xbf16>, vector<8xbf16>
-// CHECK: arith.extf
+// CHECK: memref.alloc() {alignment = 64 : i64} : memref<1x16x8xf32>
+// CHECK: scf.for {{.*}} step %c16
+// CHECK: scf.for {{.*}} step %c1{{[_ ]}}
+// CHECK: vector.load {{.*}} : memref<?x128xbf16>, vector<16xbf16>
+// CHECK: arith.shli
+// CHECK: arith.andi
 // CHECK: vector.fma
-// CHECK-COUNT-14: vector.shuffle
+// CHECK: scf.for
+// CHECK-COUNT-28: vector.shuffle
 // The values too: one key a turn, 8 sums carried.
 // CHECK: scf.for {{.*}} iter_args({{.*}}) -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
+// CHECK: vector.load {{.*}} : memref<?x128xbf16>, vector<16xbf16>
 // CHECK-NOT: repo.online_attention
 func.func @rows(%q: memref<1x128xf32>, %k: memref<?x128xbf16>, %v: memref<?x128xbf16>,
                 %acc: memref<1x128xf32>, %max: memref<1xf32>, %sum: memref<1xf32>) {

@@ -10,7 +10,8 @@
 // a time. Rows are read as they lie, in their own type, each once for all
 // queries:
 //   scores   channels along the lanes, then a tree of shuffles
-//   softmax  keys along the lanes; a new maximum scales what is there already
+//   softmax  keys along the lanes; what is there already is always scaled to
+//            the maximum: a branch that waits for memory is worse
 //   values   channels along the lanes, weights broadcast
 // Pairs of vectors of bf16 are expanded by a shift and a mask, even elements
 // apart from odd ones; queries and sums are in that order meanwhile.
@@ -66,10 +67,11 @@ public:
     headSize = query.getDimSize(1);
     vectors =
         cast<MemRefType>(op.getAccumulator().getType()).getDimSize(1) / lanes;
-    // 16 lanes come with 32 registers, 8 lanes with 16: 24 sums or up to 12.
-    bool few = queries <= (lanes >= 16 ? 3 : 1);
-    valueQueries = lanes >= 16 ? (few ? 3 : 6) : (few ? 1 : 3);
-    valueVectors = few ? 8 : 4;
+    // 16 lanes come with 32 registers, 8 lanes with 16: up to 24 sums or 12.
+    // A pass reads whole rows, if it can, and all passes are alike.
+    valueVectors = lanes >= 16 || queries == 1 ? 8 : 4;
+    int64_t most = lanes >= 16 || queries > 1 ? 3 : 1;
+    valueQueries = llvm::divideCeil(queries, llvm::divideCeil(queries, most));
   }
 
   void run();
@@ -99,8 +101,6 @@ private:
   Vectors scores(Value inTile, Value count);
   /// Weights of a query from its scores, against the running maximum.
   void softmax(Value query, Vectors scores);
-  /// Scales the state of a query to a new maximum.
-  void rescale(Value query, Value old, Value top);
   /// Adds the weighted values of `count` keys from `first` on.
   void values(Value first, Value count, int64_t firstQuery, int64_t rows,
               int64_t firstVector, int64_t columns);
@@ -115,6 +115,7 @@ private:
   Value ordered; // queries, in the order of the elements of keys
   Value partial; // sums of products, [scoreQueries, keyTile, lanes]
   Value weights; // of the keys at hand, [N, keyTile]
+  Value alphas;  // what the state is scaled by, [N, lanes]
   Value sums;    // of weights, lane by lane, [N, lanes]
 };
 } // namespace
@@ -171,9 +172,10 @@ RowLowering::Vectors RowLowering::loadRow(Value rows, Value row, int64_t from,
   VectorType floats = this->floats(lanes),
              ints = VectorType::get({lanes}, b.getI32Type());
   auto pairs = VectorType::get({2 * lanes}, b.getBF16Type());
-  for (int64_t i = 0; i < vectors; i += 2) {
-    Value x = vector::LoadOp::create(b, loc, pairs, rows,
-                                     ValueRange{row, index(from + i * lanes)});
+  for (int64_t i = 0; i < count; i += 2) {
+    Value x =
+        vector::LoadOp::create(b, loc, pairs, rows,
+                               ValueRange{row, index((from + i) * lanes)});
     x = vector::BitCastOp::create(b, loc, ints, x);
     Value even = arith::ShLIOp::create(b, loc, x, v.integer(16));
     Value odd = arith::AndIOp::create(b, loc, x, v.integer(~0xffff));
@@ -238,17 +240,6 @@ RowLowering::Vectors RowLowering::scores(Value inTile, Value count) {
   return result;
 }
 
-void RowLowering::rescale(Value query, Value old, Value top) {
-  memref::StoreOp::create(b, loc, top, op.getMaximum(), query);
-  Value alpha = v.exp2(v.sub(broadcast(old, lanes), broadcast(top, lanes)));
-  auto scale = [&](Value buffer, Value column) {
-    store(v.mul(load(buffer, {query, column}), alpha), buffer, {query, column});
-  };
-  scale(sums, index(0));
-  for (int64_t i = 0; i < vectors; ++i)
-    scale(op.getAccumulator(), index(i * lanes));
-}
-
 void RowLowering::softmax(Value query, Vectors scores) {
   Value top = scores[0];
   for (Value s : ArrayRef(scores).drop_front())
@@ -263,13 +254,8 @@ void RowLowering::softmax(Value query, Vectors scores) {
   Value old = memref::LoadOp::create(b, loc, op.getMaximum(), query);
   Value larger =
       arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, top, old);
-  auto rises = scf::IfOp::create(b, loc, larger, /*withElseRegion=*/false);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(rises.thenBlock());
-    rescale(query, old, top);
-  }
   top = arith::SelectOp::create(b, loc, larger, top, old);
+  memref::StoreOp::create(b, loc, top, op.getMaximum(), query);
   // While no key was seen the maximum is -inf; 0 stands for it.
   auto constant = [&](double value) -> Value {
     return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value));
@@ -278,7 +264,9 @@ void RowLowering::softmax(Value query, Vectors scores) {
                                      constant(-infinity));
   Value base =
       broadcast(arith::SelectOp::create(b, loc, none, constant(0), top), lanes);
-  Value sum = load(sums, {query, index(0)});
+  Value alpha = v.exp2(v.sub(broadcast(old, lanes), base));
+  store(alpha, alphas, {query, index(0)});
+  Value sum = v.mul(load(sums, {query, index(0)}), alpha);
   for (auto [i, s] : llvm::enumerate(scores)) {
     Value p = v.exp2(v.sub(s, base));
     Value hidden = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, s,
@@ -297,8 +285,10 @@ void RowLowering::values(Value first, Value count, int64_t firstQuery,
                               index((firstVector + i % columns) * lanes)};
   };
   Vectors sums;
-  for (int64_t i = 0; i < rows * columns; ++i)
-    sums.push_back(load(op.getAccumulator(), place(i)));
+  for (int64_t i = 0; i < rows * columns; ++i) {
+    Value alpha = load(alphas, {index(firstQuery + i / columns), index(0)});
+    sums.push_back(v.mul(load(op.getAccumulator(), place(i)), alpha));
+  }
   sums = loop(index(0), count, 1, sums, [&](Value key, ValueRange carried) {
     Vectors next(carried);
     Vectors row =
@@ -335,6 +325,7 @@ void RowLowering::run() {
   keys = memref::DimOp::create(b, loc, op.getKey(), 0);
   partial = alloc({std::min(scoreQueries, queries), keyTile, lanes});
   weights = alloc({queries, keyTile});
+  alphas = alloc({queries, lanes});
   sums = alloc({queries, lanes});
   ordered = op.getQuery();
   if (readsPairs(op.getKey())) {
