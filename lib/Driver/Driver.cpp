@@ -241,7 +241,8 @@ static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
   arithmetic.bf16Weights = request.dtype == "bf16";
   arithmetic.bf16Activations =
       arithmetic.bf16Weights &&
-      (target->hasMatrixUnit() || !request.options.chip.empty());
+      (target->hasMatrixUnit() || target->multipliesPairs() ||
+       !request.options.chip.empty());
   arithmetic.cache =
       request.cacheDtype.empty() ? request.dtype : request.cacheDtype;
   for (const std::string &type : {request.dtype, arithmetic.cache})
