@@ -1,5 +1,7 @@
 """Linear maps as IR, shared by the suites of matrix products: y[n, o] = sum_i x[n, i] w[o, i], y in f32."""
 
+import itertools
+
 import numpy as np
 
 import peers
@@ -53,11 +55,10 @@ def torch_linear(x, weights, dtype, threads):
 def packed_linear(library, x, packed, out, threads):
     """Ours: x times each of the packed weights in turn."""
     entry = library["linear_packed"]
-    state = {"next": 0}
+    turn = itertools.cycle([entry.bind(weights, x, out=out) for weights in packed])
 
     def call():
         repo.set_num_threads(threads)
-        state["next"] = (state["next"] + 1) % len(packed)
-        entry(packed[state["next"]], x, out=out)
+        next(turn)()
 
     return call

@@ -187,9 +187,11 @@ private:
   /// in the second-level cache (64 KB of 64 columns), those of the rows of a
   /// dot tile in the first.
   static constexpr int64_t panelDepth = 256, dotDepth = 1024;
-  /// Weights in panels, which come from memory where x has few rows, are asked
-  /// for so far ahead.
+  /// Weights in panels may come from memory: they are asked for so far ahead,
+  /// but by tiles of very few rows, which read as fast as memory gives and are
+  /// slowed by that, two threads more than one.
   static constexpr int64_t prefetchBytes = 2048, cacheLine = 64;
+  static constexpr int64_t minPrefetchRows = 4;
   /// Bytes of a column of a panel's row.
   int64_t getElementBytes() const {
     return getElementTypeOrSelf(w).getIntOrFloatBitWidth() / 8 * getProducts();
@@ -377,18 +379,20 @@ private:
                                /*isDataCache=*/true);
   }
 
-  using PanelLoad = function_ref<Value(Value i, int64_t vector)>;
+  using PanelLoad = function_ref<Value(Value i, int64_t vector, int64_t rows)>;
 
   void emitPanels() {
     int64_t vectors = dims.panelWidth / lanes;
     blocks(2 * panelDepth, [&](Value from, Value to) {
       tiled(dims.o, zero, {1}, [&](int64_t) {
-        emitPanelRows(vectors, from, to, [&](Value i, int64_t vector) {
-          int64_t column = vector * lanes;
-          if (column * getElementBytes() % cacheLine == 0)
-            prefetch(i, column);
-          return loadPanelRow(i, column);
-        });
+        emitPanelRows(vectors, from, to,
+                      [&](Value i, int64_t vector, int64_t rows) {
+                        int64_t column = vector * lanes;
+                        if (rows >= minPrefetchRows &&
+                            column * getElementBytes() % cacheLine == 0)
+                          prefetch(i, column);
+                        return loadPanelRow(i, column);
+                      });
       });
     });
   }
@@ -398,7 +402,7 @@ private:
     Value rest = tiled(dims.o, zero, {vectors * lanes}, [&](int64_t) {
       blocks(panelDepth, [&](Value from, Value to) {
         copyPanel(vectors, from, to);
-        emitPanelRows(vectors, from, to, [&](Value i, int64_t vector) {
+        emitPanelRows(vectors, from, to, [&](Value i, int64_t vector, int64_t) {
           return loadVector(panel, {minus(i, from), index(vector * lanes)});
         });
       });
@@ -430,7 +434,7 @@ private:
           b.setInsertionPointToEnd(i.getParentBlock());
           SmallVector<Value> next(args), ws;
           for (int64_t vector = 0; vector < vectors; ++vector)
-            ws.push_back(load(i, vector));
+            ws.push_back(load(i, vector, rows));
           for (int64_t row = 0; row < rows; ++row) {
             Value element = broadcastElement(row, i);
             for (int64_t vector = 0; vector < vectors; ++vector) {
