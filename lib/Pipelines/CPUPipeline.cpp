@@ -22,6 +22,8 @@ static constexpr StringRef splitRotation = "repo-split-rotation",
                            tileRotation = "repo-tile-rotation",
                            expandTrigonometry = "repo-expand-trigonometry",
                            fuseContractions = "repo-fuse-contractions",
+                           fuseElementwise = "repo-fuse-elementwise",
+                           fuseEpilogues = "repo-fuse-epilogues",
                            packWeights = "repo-pack-weights",
                            parallelize = "repo-parallelize",
                            lowerBlocks = "repo-lower-online-attention",
@@ -31,13 +33,12 @@ static constexpr StringRef splitRotation = "repo-split-rotation",
                                "repo-vectorize-contractions";
 
 ArrayRef<StringRef> repo::getOptionalCPUPasses() {
-  static constexpr StringRef names[] = {fuseContractions,     packWeights,
-                                        splitRotation,        splitKeys,
-                                        vectorizeTransposes,  tileAttention,
-                                        tileAttentionOnTiles, tileRotation,
-                                        expandTrigonometry,   parallelize,
-                                        lowerBlocks,          lowerTileBlocks,
-                                        vectorizeContractions};
+  static constexpr StringRef names[] = {
+      fuseContractions,    packWeights,        fuseElementwise,
+      fuseEpilogues,       splitRotation,      splitKeys,
+      vectorizeTransposes, tileAttention,      tileAttentionOnTiles,
+      tileRotation,        expandTrigonometry, parallelize,
+      lowerBlocks,         lowerTileBlocks,    vectorizeContractions};
   return names;
 }
 
@@ -101,6 +102,10 @@ void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
   pm.addPass(createConvertElementwiseToLinalgPass());
   if (wants(options, expandTrigonometry))
     pm.addPass(createExpandTrigonometry());
+  if (wants(options, fuseElementwise))
+    pm.addPass(createFuseElementwise());
+  if (wants(options, fuseEpilogues))
+    pm.addPass(createFuseEpilogues());
   if (wants(options, parallelize))
     pm.addPass(createParallelize());
 }

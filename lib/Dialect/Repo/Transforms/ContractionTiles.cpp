@@ -105,13 +105,15 @@ std::optional<Contraction> repo::matchContraction(linalg::LinalgOp op,
   if (getDim(xMap.getResults().back()) != result.i)
     return std::nullopt;
   // Columns, panels and their lanes are loops that only w and out have, n is
-  // the last one that only x and out have.
+  // the last one that only x and out have and that runs more than once.
   SmallVector<unsigned> columns;
   std::optional<unsigned> n;
-  for (AffineExpr expr : outMap.getResults()) {
+  auto outType = cast<ShapedType>(out.getType());
+  for (auto [position, expr] : llvm::enumerate(outMap.getResults())) {
     unsigned dim = getDim(expr);
     bool inX = xMap.isFunctionOfDim(dim), inW = wMap.isFunctionOfDim(dim);
-    if (inX && !inW)
+    // A loop over a single token of a sequence is none over rows: the batch is.
+    if (inX && !inW && (!n || outType.getDimSize(position) != 1))
       n = dim;
     if (inW && !inX)
       columns.push_back(dim);

@@ -6,11 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "PanelContractions.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
-#include "mlir/IR/PatternMatch.h"
-#include "mlir/Interfaces/TilingInterface.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 
 namespace mlir {
@@ -21,25 +18,7 @@ namespace repo {
 } // namespace mlir
 
 using namespace mlir;
-
-/// Of a contraction of panels `w[p, i, l]` into `out[.., p, l]`: the loops of p
-/// and l.
-static std::optional<std::pair<unsigned, unsigned>>
-getPanelDims(linalg::LinalgOp op) {
-  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
-  if (maps.size() != 3 || maps[1].getNumResults() < 3 ||
-      !maps[1].isProjectedPermutation() || maps[2].getNumResults() < 2)
-    return std::nullopt;
-  unsigned panels = maps[1].getDimPosition(0), lane = maps[1].getDimPosition(2);
-  AffineMap out = maps[2];
-  unsigned last = out.getNumResults() - 1;
-  if (!isa<AffineDimExpr>(out.getResult(last)) ||
-      !isa<AffineDimExpr>(out.getResult(last - 1)) ||
-      out.getDimPosition(last) != lane ||
-      out.getDimPosition(last - 1) != panels)
-    return std::nullopt;
-  return std::make_pair(panels, lane);
-}
+using namespace mlir::repo;
 
 /// Tile sizes of an op, empty where it stays as it is.
 static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op,
@@ -56,20 +35,11 @@ static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op,
   for (unsigned dim : parallel)
     sizes[dim] = 1;
   if (linalg::isaContractionOpInterface(op)) {
-    if (std::optional<std::pair<unsigned, unsigned>> panel = getPanelDims(op)) {
-      // A panel at a time; of the narrow ones with products side by side, for
-      // which a task prepares its rows, as many as make 512 columns.
-      auto [panels, lane] = *panel;
-      auto weights = cast<ShapedType>(op.getDpsInputs()[1].getType());
-      if (op.getNumReductionLoops() == 2 && weights.getDimSize(2) == 16)
-        sizes[panels] = 32;
-      sizes[lane] = 0;
-      std::optional<unsigned> rowDim;
-      for (unsigned dim : parallel)
-        if (dim != panels && dim != lane)
-          rowDim = dim;
-      if (rowDim)
-        sizes[*rowDim] = contractionRows;
+    if (std::optional<PanelDims> dims = getPanelDims(op)) {
+      sizes[dims->panel] = dims->perTask;
+      sizes[dims->lane] = 0;
+      if (dims->row)
+        sizes[*dims->row] = contractionRows;
       return sizes;
     }
     sizes[parallel.back()] = columns;
@@ -91,36 +61,9 @@ static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op,
              : SmallVector<int64_t>();
 }
 
-/// Makes a parallel loop over blocks of `op`; the zeros in which it sums come
-/// along.
-static LogicalResult parallelize(IRRewriter &rewriter, linalg::LinalgOp op,
-                                 ArrayRef<int64_t> sizes) {
-  scf::SCFTilingOptions options;
-  options.setLoopType(scf::SCFTilingOptions::LoopType::ForallOp);
-  SmallVector<OpFoldResult> tiles;
-  for (int64_t size : sizes)
-    tiles.push_back(rewriter.getIndexAttr(size));
-  options.setTileSizes(tiles);
-  scf::SCFTileAndFuseOptions fuse;
-  fuse.setTilingOptions(options);
-  fuse.setFusionControlFn(
-      [](tensor::ExtractSliceOp, OpResult producer, bool isDestination)
-          -> std::optional<scf::SCFTileAndFuseOptions::ControlFnResult> {
-        if (isDestination && isa<linalg::FillOp>(producer.getOwner()))
-          return scf::SCFTileAndFuseOptions::ControlFnResult();
-        return std::nullopt;
-      });
-  rewriter.setInsertionPoint(op);
-  FailureOr<scf::SCFTileAndFuseResult> tiled =
-      scf::tileConsumerAndFuseProducersUsingSCF(
-          rewriter, cast<TilingInterface>(op.getOperation()), fuse);
-  if (failed(tiled))
-    return failure();
-  SmallVector<Value> values;
-  for (Value result : op->getResults())
-    values.push_back(tiled->replacements.lookup(result));
-  rewriter.replaceOp(op, values);
-  return success();
+/// Zeros in which a contraction sums come along.
+static bool isZeros(OpResult producer, bool isDestination) {
+  return isDestination && isa<linalg::FillOp>(producer.getOwner());
 }
 
 namespace {
@@ -144,7 +87,8 @@ struct Parallelize : repo::impl::ParallelizeBase<Parallelize> {
       }
       SmallVector<int64_t> sizes =
           getTileSizes(op, contractionRows, columns, rows);
-      if (!sizes.empty() && succeeded(parallelize(rewriter, op, sizes)))
+      if (!sizes.empty() &&
+          succeeded(tileToParallelLoop(rewriter, op, sizes, isZeros)))
         ++numLoops;
     }
   }

@@ -48,6 +48,66 @@ def FuseContractions : Pass<"repo-fuse-contractions", "::mlir::ModuleOp"> {
                            "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def FuseElementwise : Pass<"repo-fuse-elementwise", "::mlir::ModuleOp"> {
+  let summary = "elementwise ops of one use become part of their consumer";
+  let description = [{
+    A structured op on tensors that computes every element by itself, and whose only reader is another such op
+    over the same loops, becomes part of it, by upstream's fusion: what lies between them is never written. Named
+    ops become generic ones for that. Destinations that are results of other ops and not read become new tensors.
+    Whether silu is one op or five then makes no difference to what comes next.
+
+    Before:
+
+    ```mlir
+    %n = linalg.generic ... ins(%x, %s, %w : ...) outs(%e : tensor<?x64xf32>) { ... }
+    %h = linalg.add ins(%r, %n : ...) outs(%f : tensor<?x64xf32>) -> tensor<?x64xf32>
+    ```
+
+    After:
+
+    ```mlir
+    %h = linalg.generic ... ins(%r, %x, %s, %w : ...) outs(%f : tensor<?x64xf32>) { ... }
+    ```
+  }];
+  let statistics = [Statistic<"numFused", "num-fused", "Number of ops that became part of another">];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def FuseEpilogues : Pass<"repo-fuse-epilogues", "::mlir::ModuleOp"> {
+  let summary = "products and the elementwise op that follows become one parallel loop";
+  let description = [{
+    An elementwise op that reads columns of a contraction of panels, which nobody else reads, is tiled by rows and
+    panels, and the contractions are computed tile by tile where it reads them: silu(gate) * up, a bias, a residual sum
+    are computed while the tile lies in the cache, and the products are never written to memory. Of a
+    contraction over weights side by side the columns that other ops read stay one contraction.
+
+    Before:
+
+    ```mlir
+    %y = linalg.contract indexing_maps = [...] ins(%x, %w : tensor<?x64xf32>, tensor<4x64x32xf32>) outs(%zeros : ...)
+    %c = tensor.collapse_shape %y [[0], [1, 2]] : tensor<?x4x32xf32> into tensor<?x128xf32>
+    %g = tensor.extract_slice %c[0, 0] [%n, 64] [1, 1] : ...
+    %u = tensor.extract_slice %c[0, 64] [%n, 64] [1, 1] : ...
+    %a = linalg.generic ... ins(%g, %u : ...) outs(%e : tensor<?x64xf32>) { silu(g) * u }
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %a = scf.forall (%i, %p) = (0, 0) to (%n, 2) step (128, 1) shared_outs(%out = %e) -> ... {
+      %g = linalg.contract indexing_maps = [...] ins(%xi, %wg : tensor<?x64xf32>, tensor<1x64x32xf32>) ...
+      %u = linalg.contract indexing_maps = [...] ins(%xi, %wu : ...) ...
+      %t = linalg.generic ... ins(%g, %u : ...) outs(%o : tensor<?x1x32xf32>) { silu(g) * u }
+      ...
+    }
+    ```
+  }];
+  let options = [Option<"rows", "rows", "int64_t", "128", "rows of a tile">];
+  let statistics = [Statistic<"numFused", "num-fused", "Number of epilogues fused">];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def PackWeights : Pass<"repo-pack-weights", "::mlir::ModuleOp"> {
   let summary = "contractions with packed weights read them in panels of columns";
   let description = [{
