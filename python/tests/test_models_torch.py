@@ -1,5 +1,10 @@
-"""Compiled models against PyTorch: the peer itself against the goldens, bf16 against its bf16 run, and the real widths."""
+"""Compiled models against PyTorch: the peer itself against the goldens, bf16 against its bf16 run, and the real widths.
 
+`PYTHONPATH=python python python/tests/test_models_torch.py FOLDER [f32|bf16]` makes the whole 1B shape in FOLDER, all layers and the
+whole vocabulary, and holds it to the same bounds (20 GB of memory).
+"""
+
+import pathlib
 import sys
 
 import numpy as np
@@ -35,22 +40,43 @@ def test_bf16_goldens(golden_model, torch_model, name):
         assert largest_error(model.logits(expected["tokens"]), expected["logits"]) <= 2 * framework
 
 
+def check(torch_model, weights, compiled, dtype):
+    """Logits and positions of a random prompt, whole and token by token on pages; returns the errors in bounds."""
+    model = repo.load_model(compiled, weights)
+    tokens = np.random.default_rng(0).integers(0, model.info.vocabulary, (1, 48))
+    wanted, positions = torch_model(weights, "float64")(tokens)
+    plain, plain_positions = torch_model(weights, "float32" if dtype == "f32" else "bfloat16")(tokens)
+    times, least = (3, 2e-6) if dtype == "f32" else (2, 0)
+    bound = max(times * largest_error(plain, wanted), least)
+    # Token by token, paged, gives the same.
+    session = model.session(pages=model.pages(64))
+    session.append(tokens[0, :40])
+    stepped = np.stack([session.append(tokens[0, i:i + 1]) for i in range(40, 48)])
+    return [largest_error(model.logits(tokens), wanted) / bound,
+            largest_error(model.positions(tokens), positions) / max(times * largest_error(plain_positions, positions), least),
+            largest_error(stepped, wanted[0, 40:]) / bound]
+
+
 @pytest.mark.parametrize("dtype", ["f32", "bf16"])
 def test_real_widths(torch_model, tmp_path, dtype):
     """Two layers of the 1B shape, one with integer and one with learned positions, and the whole head."""
     make_checkpoint(tmp_path / "weights", "1b", layers=2, start_layer=1, vocabulary=20000)
     repo.compile_model(tmp_path / "weights", tmp_path / "model", dtype=dtype)
-    model = repo.load_model(tmp_path / "model", tmp_path / "weights")
-    tokens = np.random.default_rng(0).integers(0, 20000, (1, 48))
-    wanted, positions = torch_model(tmp_path / "weights", "float64")(tokens)
-    plain, plain_positions = torch_model(tmp_path / "weights", "float32" if dtype == "f32" else "bfloat16")(tokens)
-    times, least = (3, 2e-6) if dtype == "f32" else (2, 0)
-    for got, expected, other in ((model.logits(tokens), wanted, plain),
-                                 (model.positions(tokens), positions, plain_positions)):
-        assert largest_error(got, expected) <= max(times * largest_error(other, expected), least)
-    # Token by token, paged, gives the same.
-    session = model.session(pages=model.pages(64))
-    session.append(tokens[0, :40])
-    stepped = np.stack([session.append(tokens[0, i:i + 1]) for i in range(40, 48)])
-    bound = max(times * largest_error(plain, wanted), least)
-    assert largest_error(stepped, wanted[0, 40:]) <= bound
+    errors = check(torch_model, tmp_path / "weights", tmp_path / "model", dtype)
+    assert max(errors) <= 1, errors
+
+
+def main():
+    sys.path.insert(0, str(ROOT / "benchmark"))
+    from torch_model import TorchModel
+    folder, dtype = pathlib.Path(sys.argv[1]), (sys.argv[2:] or ["f32"])[0]
+    if not (folder / "weights").exists():
+        make_checkpoint(folder / "weights", "1b")
+    repo.compile_model(folder / "weights", folder / dtype, dtype=dtype)
+    errors = check(TorchModel, folder / "weights", folder / dtype, dtype)
+    print(f"errors over their bounds, {dtype}: logits {errors[0]:.2f}, positions {errors[1]:.2f}, token by token {errors[2]:.2f}")
+    return int(max(errors) > 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
