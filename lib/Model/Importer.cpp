@@ -305,11 +305,14 @@ Val ModelWriter::attend(const Val &q, const Val &k, const Val &v,
      << ", " << values.name;
   if (z)
     os << " query_positions(" << z->name << ")";
-  os << " offset(%at) into " << init.name << "\n      {causal, "
+  // No key is past the last query; said again, as the views say it.
+  os << (phase.paged ? " lengths(%lengths)" : "") << " offset(%at) into "
+     << init.name << "\n      {causal, "
      << (z ? "rope = #rope, " : "")
      << "layouts = [#query, #key, #value, #output]}\n      : (" << q.type
      << ", " << keys.type << ", " << values.type << ", "
-     << (z ? z->type + ", " : std::string()) << "tensor<?xi32>, " << q.type
+     << (z ? z->type + ", " : std::string())
+     << (phase.paged ? "tensor<?xi32>, " : "") << "tensor<?xi32>, " << q.type
      << ") -> " << q.type << "\n";
   return o;
 }

@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include <limits>
+#include <numeric>
 
 using namespace mlir;
 using namespace mlir::repo;
@@ -36,7 +37,18 @@ void AttentionTiling::readSizes() {
                   .getDimSize(positionOf(op.getValueMap(), AttentionOp::E));
   batches = toValue(op.getDimSize(b, loc, AttentionOp::B));
   queries = toValue(op.getDimSize(b, loc, AttentionOp::N));
-  keys = toValue(op.getDimSize(b, loc, AttentionOp::M));
+  // Of a paged cache by its table: nothing then needs the view as a whole.
+  OpFoldResult rows;
+  for (auto [tensor, map] : {std::pair(op.getKey(), op.getKeyMap()),
+                             {op.getValue(), op.getValueMap()}}) {
+    auto view = tensor.getDefiningOp<CacheViewOp>();
+    ReifiedRankedShapedTypeDims shapes;
+    if (!rows && view && succeeded(view.reifyResultShapes(b, shapes)))
+      rows = shapes[0][positionOf(map, AttentionOp::M)];
+  }
+  if (!rows)
+    rows = op.getDimSize(b, loc, AttentionOp::M);
+  keys = toValue(rows);
 }
 
 Value AttentionTiling::perBatch(Value value, Value batch) {
@@ -56,8 +68,58 @@ Value AttentionTiling::keysThatExist(Value batch) {
 // Rows
 //===----------------------------------------------------------------------===//
 
+CacheViewOp AttentionTiling::getPages(Value tensor) {
+  auto view = tensor.getDefiningOp<CacheViewOp>();
+  // Rows past the lengths would be zeros: they must not be visible.
+  if (!view || !readsPages || view.getLengths() != op.getLengths())
+    return {};
+  AffineMap map = tensor == op.getKey() ? op.getKeyMap() : op.getValueMap();
+  unsigned order[] = {AttentionOp::B, AttentionOp::H, AttentionOp::M};
+  for (auto [position, dim] : llvm::enumerate(order))
+    if (positionOf(map, dim) != position)
+      return {};
+  return view;
+}
+
+int64_t AttentionTiling::pageBlock(int64_t most) {
+  int64_t size = 0;
+  for (Value rows : {op.getKey(), op.getValue()})
+    if (CacheViewOp view = getPages(rows))
+      size = std::gcd(size, view.getPages().getType().getDimSize(2));
+  if (!size)
+    return most;
+  int64_t block = std::min(most, size);
+  while (size % block)
+    --block;
+  return block;
+}
+
+HeadRows AttentionTiling::inPage(CacheViewOp view, const HeadRows &rows,
+                                 Value &start) {
+  Value table = view.getTable(), pages = view.getPages();
+  int64_t size = view.getPages().getType().getDimSize(2);
+  auto sizeOf = [&](Value tensor, int64_t dim) {
+    return toValue(tensor::getMixedSize(b, loc, tensor, dim));
+  };
+  // Nothing outside the table and the pages is touched, whatever is in them.
+  Value last = index.sub(sizeOf(table, 1), index.constant(1));
+  Value entry = index.min(index.div(start, size), last);
+  Value page = index.fromInt(
+      tensor::ExtractOp::create(b, loc, table, ValueRange{rows.batch, entry}));
+  Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, page,
+                                       sizeOf(pages, 0));
+  HeadRows result = rows;
+  result.tensor = pages;
+  result.batch =
+      arith::SelectOp::create(b, loc, exists, page, index.constant(0));
+  start = arith::RemUIOp::create(b, loc, start, index.constant(size));
+  return result;
+}
+
 Value AttentionTiling::slice(const HeadRows &rows, Value start,
                              OpFoldResult count) {
+  if (CacheViewOp view = getPages(rows.tensor))
+    return slice(inPage(view, rows, start), start, count);
   SmallVector<OpFoldResult> offsets, sizes,
       strides(4, OpFoldResult(b.getIndexAttr(1)));
   SmallVector<int64_t> shape;
@@ -354,4 +416,13 @@ StringRef mlir::repo::whyNotTilable(AttentionOp op) {
       !before(op.getOutputMap(), AttentionOp::N, AttentionOp::E))
     return "its layouts have channels before rows";
   return "";
+}
+
+void mlir::repo::eraseUnread(RewriterBase &rewriter,
+                             ArrayRef<Operation *> producers) {
+  llvm::SmallPtrSet<Operation *, 4> seen;
+  for (Operation *producer : producers)
+    if (isa_and_nonnull<RotateOp, CacheViewOp>(producer) &&
+        seen.insert(producer).second && producer->use_empty())
+      rewriter.eraseOp(producer);
 }

@@ -88,12 +88,25 @@ protected:
   Value perBatch(Value value, Value batch);
   /// The number of keys that exist.
   Value keysThatExist(Value batch);
+  /// The largest number of rows of keys and values, `most` at most, such that
+  /// those from a multiple of it on lie in one page where they are those of a
+  /// paged cache. Who sets `readsPages` reads nothing but such blocks.
+  int64_t pageBlock(int64_t most);
+  /// The paged cache that is read in place of its view, or null.
+  CacheViewOp getPages(Value tensor);
+  /// Rows of a paged cache from `start` on as rows of the page they are in.
+  HeadRows inPage(CacheViewOp view, const HeadRows &rows, Value &start);
   /// Rows [start, start + count) of a head as a matrix, in the order its layout
   /// has.
   Value slice(const HeadRows &rows, Value start, OpFoldResult count);
   /// The same as f32 [1, 1, count, width], rotated if the tensor is the result
   /// of `repo.rotate`, which is then done here, row block by row block.
   Value preparedRows(const HeadRows &rows, Value start, OpFoldResult count);
+  /// Where the first query stands among the keys.
+  Value firstPosition(Value batch) {
+    return op.getOffset() ? perBatch(op.getOffset(), batch)
+                          : index.sub(keys, queries);
+  }
   /// The keys that queries [first, first + count) see of [0, keys).
   KeyRange keyRange(Value batch, Value position, Value count, int64_t tile);
   /// Bias and mask as one additive term for queries [query, query + count) of
@@ -118,12 +131,17 @@ protected:
 
   int64_t headSize = 0, valueSize = 0;
   Value batches, queries, keys; // B, N, M
+  bool readsPages = false;
 };
 
 /// Why repo-tile-attention and repo-split-keys leave an op alone; empty where
 /// they can tile it: f32 arithmetic, no rotation left, static head sizes, rows
 /// of keys, values and output that follow the layout of a head.
 StringRef whyNotTilable(AttentionOp op);
+
+/// Erases rotations and views of paged caches that nobody reads as a whole any
+/// more, as their parts are made where they are used. `producers` may be null.
+void eraseUnread(RewriterBase &rewriter, ArrayRef<Operation *> producers);
 
 } // namespace repo
 } // namespace mlir

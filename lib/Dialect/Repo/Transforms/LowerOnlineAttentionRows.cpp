@@ -13,6 +13,8 @@
 //   softmax  keys along the lanes; what is there already is always scaled to
 //            the maximum: a branch that waits for memory is worse
 //   values   channels along the lanes, weights broadcast
+// The state after every 16 keys does not depend on how keys were cut to blocks,
+// so a cache in pages gives the same bits as a contiguous one.
 // Pairs of vectors of bf16 are expanded by a shift and a mask, even elements
 // apart from odd ones; queries and sums are in that order meanwhile.
 //
@@ -116,7 +118,6 @@ private:
   Value partial; // sums of products, [scoreQueries, keyTile, lanes]
   Value weights; // of the keys at hand, [N, keyTile]
   Value alphas;  // what the state is scaled by, [N, lanes]
-  Value sums;    // of weights, lane by lane, [N, lanes]
 };
 } // namespace
 
@@ -173,9 +174,8 @@ RowLowering::Vectors RowLowering::loadRow(Value rows, Value row, int64_t from,
              ints = VectorType::get({lanes}, b.getI32Type());
   auto pairs = VectorType::get({2 * lanes}, b.getBF16Type());
   for (int64_t i = 0; i < count; i += 2) {
-    Value x =
-        vector::LoadOp::create(b, loc, pairs, rows,
-                               ValueRange{row, index((from + i) * lanes)});
+    Value x = vector::LoadOp::create(
+        b, loc, pairs, rows, ValueRange{row, index((from + i) * lanes)});
     x = vector::BitCastOp::create(b, loc, ints, x);
     Value even = arith::ShLIOp::create(b, loc, x, v.integer(16));
     Value odd = arith::AndIOp::create(b, loc, x, v.integer(~0xffff));
@@ -266,7 +266,7 @@ void RowLowering::softmax(Value query, Vectors scores) {
       broadcast(arith::SelectOp::create(b, loc, none, constant(0), top), lanes);
   Value alpha = v.exp2(v.sub(broadcast(old, lanes), base));
   store(alpha, alphas, {query, index(0)});
-  Value sum = v.mul(load(sums, {query, index(0)}), alpha);
+  Value sum = v.number(0.0);
   for (auto [i, s] : llvm::enumerate(scores)) {
     Value p = v.exp2(v.sub(s, base));
     Value hidden = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, s,
@@ -275,7 +275,13 @@ void RowLowering::softmax(Value query, Vectors scores) {
     store(p, weights, {query, index(i * lanes)});
     sum = v.add(sum, p);
   }
-  store(sum, sums, {query, index(0)});
+  Value added = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD,
+                                            sum, arith::FastMathFlags::reassoc);
+  Value before = memref::LoadOp::create(b, loc, op.getSum(), query);
+  Value factor = vector::ExtractOp::create(b, loc, alpha, 0);
+  added = arith::AddFOp::create(
+      b, loc, arith::MulFOp::create(b, loc, before, factor), added);
+  memref::StoreOp::create(b, loc, added, op.getSum(), query);
 }
 
 void RowLowering::values(Value first, Value count, int64_t firstQuery,
@@ -326,7 +332,6 @@ void RowLowering::run() {
   partial = alloc({std::min(scoreQueries, queries), keyTile, lanes});
   weights = alloc({queries, keyTile});
   alphas = alloc({queries, lanes});
-  sums = alloc({queries, lanes});
   ordered = op.getQuery();
   if (readsPairs(op.getKey())) {
     ordered = alloc({queries, headSize});
@@ -341,11 +346,6 @@ void RowLowering::run() {
     for (int64_t first = 0; first < count; first += tile)
       body(first, std::min(tile, count - first));
   };
-  eachQuery([&](Value query) {
-    Value before = memref::LoadOp::create(b, loc, op.getSum(), query);
-    store(vector::InsertOp::create(b, loc, before, v.number(0.0), 0), sums,
-          {query, index(0)});
-  });
   loop(index(0), keys, keyTile, [&](Value first) {
     Value count = min(minus(keys, first), index(keyTile));
     each(queries, scoreQueries, [&](int64_t query, int64_t rows) {
@@ -364,12 +364,6 @@ void RowLowering::run() {
         values(first, count, query, rows, vector, columns);
       });
     });
-  });
-  eachQuery([&](Value query) {
-    Value sum = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD,
-                                            load(sums, {query, index(0)}),
-                                            arith::FastMathFlags::reassoc);
-    memref::StoreOp::create(b, loc, sum, op.getSum(), query);
   });
   if (paired)
     reorder(accumulator, accumulator, vectors, /*pairs=*/false);

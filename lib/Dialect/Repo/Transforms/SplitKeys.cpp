@@ -131,24 +131,27 @@ Value KeySplitter::keyRows(const HeadRows &key, Value at, Value count) {
 
 KeySplitter::State KeySplitter::chunkState(Value batch, Value kvHead,
                                            Value query, Value from, Value to) {
-  Value offset = op.getOffset() ? perBatch(op.getOffset(), batch)
-                                : index.sub(keys, queries);
   // One query sees one range of keys: no key needs a mask.
-  KeyRange range = keyRange(batch, index.add(offset, query), index.constant(1),
-                            /*tile=*/1);
+  KeyRange range = keyRange(batch, index.add(firstPosition(batch), query),
+                            index.constant(1), /*tile=*/1);
   Value lo = index.max(from, range.lo), hi = index.min(to, range.hi);
   Value rows = groupQueries(batch, index.mul(kvHead, group), query);
   HeadRows key = {op.getKey(), op.getKeyMap(), batch,
                   kvHead,      AttentionOp::M, headSize};
   HeadRows value = {op.getValue(), op.getValueMap(), batch,
                     kvHead,        AttentionOp::M,   valueSize};
-  int64_t size = blockSize();
+  // Blocks of a paged cache begin and end with its pages.
+  int64_t size = pageBlock(blockSize());
+  bool paged = getPages(op.getKey()) || getPages(op.getValue());
+  Value first = paged ? index.mul(index.div(lo, size), size) : lo;
   State state = {filled({group, valueSize}, 0.0), filled({group}, -infinity),
                  filled({group}, 0.0)};
-  return loop(lo, hi, index.constant(size), state,
+  return loop(first, hi, index.constant(size), state,
               [&](Value at, ValueRange carried) -> State {
-                Value count =
-                    index.min(index.constant(size), index.sub(hi, at));
+                Value end = index.min(hi, index.add(at, index.constant(size)));
+                if (paged)
+                  at = index.max(at, lo);
+                Value count = index.sub(end, at);
                 auto block = OnlineAttentionOp::create(
                     b, loc, carried.getTypes(), rows, keyRows(key, at, count),
                     slice(value, at, count), /*bias=*/Value(), /*mask=*/Value(),
@@ -299,6 +302,7 @@ SmallVector<Value> KeySplitter::merge(ValueRange partials, Value chunks) {
 
 SmallVector<Value> KeySplitter::run() {
   readSizes();
+  readsPages = true;
   Value chunks = index.ceilDiv(keys, strategy.getSplit());
   return merge(partials(chunks), chunks);
 }
@@ -415,8 +419,12 @@ struct SplitKeys : repo::impl::SplitKeysBase<SplitKeys> {
     SmallVector<AttentionOp> ops;
     getOperation().walk([&](AttentionOp op) { ops.push_back(op); });
     IRRewriter rewriter(&getContext());
-    for (AttentionOp op : ops)
+    for (AttentionOp op : ops) {
+      Operation *views[] = {op.getKey().getDefiningOp(),
+                            op.getValue().getDefiningOp()};
       numSplit += splitKeys(rewriter, op);
+      eraseUnread(rewriter, views);
+    }
   }
 };
 } // namespace

@@ -28,7 +28,7 @@ namespace {
 /// Keys of a register tile: unmasked loops end at multiples of it.
 constexpr int64_t keyTile = 8;
 /// Rows of keys and values that one task packs.
-constexpr int64_t packedRows = 64;
+constexpr int64_t mostPackedRows = 64;
 
 /// Builds the loops of one attention op.
 class AttentionTiler : AttentionTiling {
@@ -41,12 +41,15 @@ public:
 
 private:
   bool packsKeys() {
-    return op.getKey().getDefiningOp<RotateOp>() ||
+    return op.getKey().getDefiningOp<RotateOp>() || getPages(op.getKey()) ||
            !getElementTypeOrSelf(op.getKey()).isF32();
   }
-  bool packsValues() { return !getElementTypeOrSelf(op.getValue()).isF32(); }
+  bool packsValues() {
+    return getPages(op.getValue()) ||
+           !getElementTypeOrSelf(op.getValue()).isF32();
+  }
   /// Packs `headCount` heads from `firstHead` on: f32, keys rotated, row after
-  /// row. Null for what stays where it is.
+  /// row, pages one after another. Null for what stays where it is.
   std::pair<Value, Value> pack(Value batch, Value firstHead, Value headCount);
   /// The parallel loop over query heads [firstHead, + headCount) of batches
   /// [firstBatch, + batchCount).
@@ -80,7 +83,9 @@ std::pair<Value, Value> AttentionTiler::pack(Value batch, Value firstHead,
                                  b.getIndexAttr(width)},
           f32));
   OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
-  Value existing = keysThatExist(batch);
+  // Nobody sees what is past the last query's range.
+  Value existing = keyRange(batch, firstPosition(batch), queries, 1).hi;
+  int64_t packedRows = pageBlock(mostPackedRows);
   SmallVector<OpFoldResult> bounds = {headCount,
                                       index.ceilDiv(existing, packedRows)};
   auto forall = scf::ForallOp::create(b, loc, bounds, buffers, std::nullopt);
@@ -186,9 +191,7 @@ void AttentionTiler::block(Value tile, Value tiles, ValueRange destinations,
   firstQuery =
       index.max(index.constant(0), index.sub(after, index.constant(size)));
   queryCount = index.sub(after, firstQuery);
-  Value offset = op.getOffset() ? perBatch(op.getOffset(), batch)
-                                : index.sub(keys, queries);
-  position = index.add(offset, firstQuery);
+  position = index.add(firstPosition(batch), firstQuery);
   transposed = transposedQueries();
 
   SmallVector<Value> state = {
@@ -260,6 +263,7 @@ ValueRange AttentionTiler::blocks(ValueRange outputs, Value firstBatch,
 void AttentionTiler::run() {
   b.setInsertionPoint(op);
   readSizes();
+  readsPages = true;
   Value zero = index.constant(0), one = index.constant(1);
   if (!packsKeys() && !packsValues()) {
     b.replaceOp(op, blocks(op.getOutputs(), zero, batches, zero,
@@ -320,13 +324,11 @@ struct TileAttention : repo::impl::TileAttentionBase<TileAttention> {
     });
     IRRewriter rewriter(&getContext());
     for (AttentionOp op : ops) {
-      SmallVector<Operation *> rotations = {op.getQuery().getDefiningOp(),
-                                            op.getKey().getDefiningOp()};
+      Operation *producers[] = {op.getQuery().getDefiningOp(),
+                                op.getKey().getDefiningOp(),
+                                op.getValue().getDefiningOp()};
       AttentionTiler(rewriter, op, getStrategy(op)).run();
-      // What was rotated block by block is not needed as a whole.
-      for (Operation *rotation : rotations)
-        if (isa_and_nonnull<RotateOp>(rotation) && rotation->use_empty())
-          rewriter.eraseOp(rotation);
+      eraseUnread(rewriter, producers);
       ++numTiled;
     }
   }

@@ -596,7 +596,8 @@ def Repo_CacheViewOp : Op<Repo_Dialect, "cache_view", [Pure,
     `result[b, h, r, :] = pages[table[b, r / S], h, r mod S, :]` for `r < lengths[b]`; rows
     past `lengths[b]` are zero. `pages` is `[pages, H, S, D]`, `table` `[B, P]`, and the result
     `[B, H, P * S, D]`. Fast paths fuse the gather into what reads it and never write
-    the result to memory.
+    the result to memory. Entries for rows below the length have to name a page: rows of one that
+    does not are not specified, but nothing outside `pages` is read.
 
     Constraints:
     - (C1) ranks are 4, 2, 1 and 4; B, H and D agree; lengths has shape `[B]`.
