@@ -25,6 +25,7 @@
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/Transforms/DialectConversion.h"
 #include "repo/Conversion/Passes.h"
 
@@ -35,6 +36,39 @@ namespace mlir::repo {
 
 using namespace mlir;
 
+/// A tensor map is a parameter of 128 bytes that the kernel has the address of.
+static LLVM::LLVMPointerType convertMap(nvgpu::TensorMapDescriptorType type) {
+  return LLVM::LLVMPointerType::get(type.getContext());
+}
+
+/// The parameters of converted kernels that are tensor maps, by name of the
+/// kernel: a buffer becomes pointers, offset, sizes and strides.
+static llvm::StringMap<SmallVector<unsigned>>
+findMaps(gpu::GPUModuleOp module) {
+  llvm::StringMap<SmallVector<unsigned>> maps;
+  for (auto kernel : module.getOps<gpu::GPUFuncOp>()) {
+    unsigned next = 0;
+    for (Type type : kernel.getArgumentTypes()) {
+      if (isa<nvgpu::TensorMapDescriptorType>(type))
+        maps[kernel.getName()].push_back(next);
+      auto buffer = dyn_cast<MemRefType>(type);
+      next += buffer ? 3 + 2 * buffer.getRank() : 1;
+    }
+  }
+  return maps;
+}
+
+static void setMapAttributes(LLVM::LLVMFuncOp kernel, unsigned argument) {
+  Builder builder(kernel.getContext());
+  auto storage = LLVM::LLVMArrayType::get(builder.getI8Type(), 128);
+  kernel.setArgAttr(argument, LLVM::LLVMDialect::getByValAttrName(),
+                    TypeAttr::get(storage));
+  kernel.setArgAttr(argument, LLVM::LLVMDialect::getAlignAttrName(),
+                    builder.getI64IntegerAttr(64));
+  kernel.setArgAttr(argument, NVVM::NVVMDialect::getGridConstantAttrName(),
+                    builder.getUnitAttr());
+}
+
 namespace {
 struct ConvertKernelsToNVVM
     : repo::impl::ConvertKernelsToNVVMBase<ConvertKernelsToNVVM> {
@@ -42,6 +76,8 @@ struct ConvertKernelsToNVVM
     MLIRContext *context = &getContext();
     LLVMTypeConverter types(context);
     configureGpuToNVVMTypeConverter(types);
+    types.addConversion(convertMap);
+    auto maps = findMaps(getOperation());
 
     RewritePatternSet patterns(context);
     populateGpuToNVVMConversionPatterns(types, patterns);
@@ -58,7 +94,10 @@ struct ConvertKernelsToNVVM
     target.addLegalOp<gpu::GPUModuleOp, UnrealizedConversionCastOp>();
     if (failed(
             applyFullConversion(getOperation(), target, std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    for (auto kernel : getOperation().getOps<LLVM::LLVMFuncOp>())
+      for (unsigned argument : maps.lookup(kernel.getName()))
+        setMapAttributes(kernel, argument);
   }
 };
 } // namespace

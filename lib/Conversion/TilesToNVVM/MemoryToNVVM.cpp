@@ -23,10 +23,7 @@ struct SharedBufferPattern : OpConversionPattern<SharedBufferOp> {
   matchAndRewrite(SharedBufferOp op, OneToNOpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     ThreadBuilder t(rewriter, op.getLoc());
-    auto type = LLVM::LLVMPointerType::get(op.getContext(), 3);
-    Value memory = LLVM::AddressOfOp::create(rewriter, op.getLoc(), type,
-                                             sharedMemoryName);
-    rewriter.replaceOp(op, t.move(memory, int64_t(op.getOffset())));
+    rewriter.replaceOp(op, t.sharedMemory(int64_t(op.getOffset())));
     return success();
   }
 };
@@ -128,6 +125,38 @@ struct LoadSharedPattern : OpConversionPattern<LoadSharedOp> {
   }
 };
 
+/// Pair by pair: the lanes of a warp, four pairs of eight rows, meet in no
+/// bank.
+struct StoreSharedPattern : OpConversionPattern<StoreSharedOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(StoreSharedOp op, OneToNOpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    ThreadBuilder t(rewriter, op.getLoc());
+    MemRefType buffer = op.getTarget().getType();
+    FragmentType type = op.getValue().getType();
+    Value start = t.stage(adaptor.getTarget().front(), buffer, op.getStage());
+    Value row = t.add(t.toI32(op.getRow()), t.firstRow(type));
+    // Rows of a thread are the same mod 8, so the swizzle is too.
+    Value low = t.shiftRight(t.lane(), 2);
+    Value inChunk = t.shiftLeft(t.both(t.lane(), 3), 2);
+    int64_t panelBytes = buffer.getDimSize(2) * panelRowBytes;
+    for (int64_t i = 0; i != type.getNumElements(); i += 2) {
+      auto [r, column] = type.getElementPlace(i);
+      int64_t chunk = column / 8;
+      Value swizzled = t.exclusiveOr(t.i32(chunk % 8), low);
+      Value offset =
+          t.add(t.add(t.shiftLeft(row, 7), inChunk), t.shiftLeft(swizzled, 4));
+      Value place = t.move(t.move(start, offset),
+                           chunk / 8 * panelBytes + r * panelRowBytes);
+      LLVM::StoreOp::create(rewriter, op.getLoc(), adaptor.getValue()[i / 2],
+                            place, 4);
+    }
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
+
 struct LoadRowsPattern : OpConversionPattern<LoadRowsOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
@@ -224,5 +253,6 @@ private:
 void mlir::repo::tile::populateMemoryPatterns(const TypeConverter &types,
                                               RewritePatternSet &patterns) {
   patterns.add<SharedBufferPattern, CopyAsyncPattern, LoadSharedPattern,
-               LoadRowsPattern, StorePattern>(types, patterns.getContext());
+               StoreSharedPattern, LoadRowsPattern, StorePattern>(
+      types, patterns.getContext());
 }

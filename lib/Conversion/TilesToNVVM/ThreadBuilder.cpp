@@ -49,6 +49,12 @@ Value ThreadBuilder::compare(arith::CmpIPredicate predicate, Value x, Value y) {
   return arith::CmpIOp::create(b, loc, predicate, x, y);
 }
 
+Value ThreadBuilder::sharedMemory(int64_t offset) {
+  auto type = LLVM::LLVMPointerType::get(b.getContext(), 3);
+  return move(LLVM::AddressOfOp::create(b, loc, type, sharedMemoryName),
+              offset);
+}
+
 Value ThreadBuilder::thread() {
   return NVVM::ThreadIdXOp::create(b, loc, b.getI32Type());
 }

@@ -37,6 +37,14 @@ static void addConversions(TypeConverter &types) {
     registers.append(count, element);
     return success();
   });
+  types.addConversion([](PendingType type, SmallVectorImpl<Type> &registers) {
+    registers.append(type.getAccumulator().getNumElements(),
+                     Float32Type::get(type.getContext()));
+    return success();
+  });
+  types.addConversion([](BarriersType type) -> Type {
+    return LLVM::LLVMPointerType::get(type.getContext(), 3);
+  });
   types.addConversion([](MemRefType type) -> std::optional<Type> {
     if (!isSharedBuffer(type))
       return std::nullopt;
@@ -77,6 +85,7 @@ struct ConvertTilesToNVVM
             .wasInterrupted())
       declareSharedMemory(module);
     boundRegisters(module);
+    convertWarpSpecialization(module);
     TypeConverter types;
     addConversions(types);
     RewritePatternSet patterns(&getContext());
@@ -88,6 +97,8 @@ struct ConvertTilesToNVVM
     populateArithmeticPatterns(types, patterns);
     populateMemoryPatterns(types, patterns);
     populateMatrixPatterns(types, patterns);
+    populateWarpgroupMatrixPatterns(types, patterns);
+    populateAsyncPatterns(types, patterns);
     if (failed(applyPartialConversion(module, target, std::move(patterns))))
       signalPassFailure();
   }

@@ -38,6 +38,9 @@ public:
   Value exclusiveOr(Value x, Value y);
   Value compare(arith::CmpIPredicate predicate, Value x, Value y);
 
+  /// The address `offset` bytes into the dynamic shared memory.
+  Value sharedMemory(int64_t offset);
+
   /// The thread of the block, and of the warp.
   Value thread();
   Value lane() { return both(thread(), 31); }
@@ -94,6 +97,13 @@ void populateMemoryPatterns(const TypeConverter &types,
                             RewritePatternSet &patterns);
 void populateMatrixPatterns(const TypeConverter &types,
                             RewritePatternSet &patterns);
+void populateWarpgroupMatrixPatterns(const TypeConverter &types,
+                                     RewritePatternSet &patterns);
+void populateAsyncPatterns(const TypeConverter &types,
+                           RewritePatternSet &patterns);
+
+/// Makes the roles of warpgroups branches.
+void convertWarpSpecialization(Operation *root);
 
 } // namespace mlir::repo::tile
 

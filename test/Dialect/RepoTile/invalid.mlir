@@ -221,3 +221,12 @@ func.func @mma_c3(%a: !repo_tile.fragment<16x64xbf16, mma_a>, %c: !repo_tile.fra
   %0 = repo_tile.mma %a, %b[%i], %c {transpose_b} : !repo_tile.fragment<16x64xbf16, mma_a>, memref<1x1x32x64xbf16, #gpu.address_space<workgroup>>, !repo_tile.fragment<16x64xf32, mma_acc>
   return
 }
+
+// -----
+
+func.func @store_shared_c1(%x: !repo_tile.fragment<64x64xbf16, wgmma_a>, %i: index) {
+  %b = repo_tile.shared_buffer {offset = 0} : memref<1x2x64x64xbf16, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{expected a fragment with 128 columns of 'bf16', got '!repo_tile.fragment<64x64xbf16, wgmma_a>'}}
+  repo_tile.store_shared %x, %b[%i, %i] : !repo_tile.fragment<64x64xbf16, wgmma_a>, memref<1x2x64x64xbf16, #gpu.address_space<workgroup>>
+  return
+}

@@ -15,10 +15,10 @@
 // PTX-NEXT: fence.proxy.async.shared::cta;
 // PTX-NEXT: {{bar|barrier}}.{{.*}}sync
 // PTX: wgmma.fence.sync.aligned;
-// PTX-COUNT-8: wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 {{.*}}, p, 1, 1, 0;
+// PTX-COUNT-8: wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 {{.*}}, {{first|more}}, 1, 1, 0;
 // PTX: wgmma.commit_group.sync.aligned;
 // PTX: wgmma.wait_group.sync.aligned 0;
 // PTX: ex2.approx.ftz.f32
 // PTX: wgmma.fence.sync.aligned;
-// PTX-COUNT-6: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {{.*}}, p, 1, 1, 1;
+// PTX-COUNT-6: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {{.*}}, {{first|more}}, 1, 1, 1;
 // PTX: wgmma.commit_group.sync.aligned;

@@ -248,7 +248,17 @@ AttentionStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 LogicalResult
 KernelStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                            MatrixUnit unit, int64_t queryBlock,
-                           int64_t keyBlock, int64_t stages, int64_t warps) {
+                           int64_t keyBlock, int64_t stages, int64_t warps,
+                           int64_t producers) {
+  if (producers < 0 || producers > 1 ||
+      (producers && unit != MatrixUnit::wgmma))
+    return emitError() << "expected `producers` to be 0, or 1 with unit wgmma, "
+                          "got "
+                       << producers << " with unit "
+                       << stringifyMatrixUnit(unit);
+  if (producers && warps > 8)
+    return emitError() << "expected at most 8 `warps` beside a producer, got "
+                       << warps;
   int64_t step = unit == MatrixUnit::mma ? 1 : 4;
   if (warps <= 0 || warps % step != 0 || warps > 32)
     return emitError() << "expected `warps` to be a multiple of " << step

@@ -108,11 +108,11 @@ static KernelStrategyAttr select(AttentionOp op, StringRef chip) {
     int64_t keys = (wide ? 96 : 128) - (crowded ? 32 : 0);
     return KernelStrategyAttr::get(op.getContext(), MatrixUnit::wgmma,
                                    /*query_block=*/128, keys, /*stages=*/2,
-                                   /*warps=*/8);
+                                   /*warps=*/8, /*producers=*/0);
   }
   return KernelStrategyAttr::get(op.getContext(), MatrixUnit::mma,
                                  /*query_block=*/64, wide && crowded ? 32 : 64,
-                                 /*stages=*/2, /*warps=*/4);
+                                 /*stages=*/2, /*warps=*/4, /*producers=*/0);
 }
 
 namespace {

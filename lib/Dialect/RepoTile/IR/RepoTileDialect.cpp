@@ -8,6 +8,7 @@
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "repo/Dialect/RepoTile/IR/RepoTile.h"
 #include "llvm/ADT/TypeSwitch.h"

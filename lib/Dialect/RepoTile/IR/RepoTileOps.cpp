@@ -18,11 +18,6 @@ using namespace mlir::repo::tile;
 #define GET_OP_CLASSES
 #include "repo/Dialect/RepoTile/IR/RepoTileOps.cpp.inc"
 
-/// Rows and columns of a stage of a shared buffer.
-static std::pair<int64_t, int64_t> getStageShape(MemRefType buffer) {
-  return {buffer.getDimSize(2), buffer.getDimSize(1) * panelColumns};
-}
-
 /// Whether the elements of the last dimension lie side by side.
 static bool hasUnitStride(MemRefType type) {
   SmallVector<int64_t> strides;
@@ -70,6 +65,18 @@ LogicalResult LoadSharedOp::verify() {
     return emitOpError("expected a fragment with ")
            << columns << " columns of " << source.getElementType() << ", got "
            << result;
+  return success();
+}
+
+LogicalResult StoreSharedOp::verify() {
+  FragmentType value = getValue().getType();
+  MemRefType target = getTarget().getType();
+  int64_t columns = getStageShape(target).second;
+  if (value.getColumns() != columns ||
+      value.getElementType() != target.getElementType())
+    return emitOpError("expected a fragment with ")
+           << columns << " columns of " << target.getElementType() << ", got "
+           << value;
   return success();
 }
 

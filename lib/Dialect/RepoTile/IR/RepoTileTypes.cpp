@@ -164,6 +164,10 @@ bool mlir::repo::tile::isSharedBuffer(Type type) {
   return space && space.getValue() == gpu::AddressSpace::Workgroup;
 }
 
+std::pair<int64_t, int64_t> mlir::repo::tile::getStageShape(MemRefType buffer) {
+  return {buffer.getDimSize(2), buffer.getDimSize(1) * panelColumns};
+}
+
 int64_t mlir::repo::tile::getStageBytes(MemRefType buffer) {
   return buffer.getDimSize(1) * buffer.getDimSize(2) * panelRowBytes;
 }

@@ -190,10 +190,14 @@ def Repo_KernelStrategyAttr : AttrDef<Repo_Dialect, "KernelStrategy"> {
     `key_block` at a time, `stages` blocks deep. `repo-select-kernel-strategy` chooses one where
     an op and a chip allow it; attention without one is computed by plain kernels.
 
+    With `producers`, so many warpgroups beside those that multiply do nothing but feed the copy engine (TMA), and the others run
+    ahead of each other; without, all warps copy. Unit `wgmma` only.
+
     Example: `#repo.kernel_strategy<unit = mma, query_block = 64, key_block = 64, stages = 2, warps = 4>`
   }];
   let parameters = (ins EnumParameter<Repo_MatrixUnit>:$unit, "int64_t":$query_block,
-                        "int64_t":$key_block, "int64_t":$stages, "int64_t":$warps);
+                        "int64_t":$key_block, "int64_t":$stages, "int64_t":$warps,
+                        DefaultValuedParameter<"int64_t", "0">:$producers);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{

@@ -10,6 +10,7 @@
 #define REPO_DIALECT_REPOTILE_IR_REPOTILE_H
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/NVGPU/IR/NVGPUDialect.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"
 #include "mlir/IR/OpDefinition.h"
@@ -30,6 +31,8 @@ namespace mlir::repo::tile {
 /// Columns of a panel of a shared buffer, and bytes of a row of one.
 inline constexpr int64_t panelColumns = 64, panelRowBytes = 128;
 
+/// Rows and columns of a stage of a shared buffer.
+std::pair<int64_t, int64_t> getStageShape(MemRefType buffer);
 /// Bytes of one stage of a shared buffer.
 int64_t getStageBytes(MemRefType buffer);
 /// Whether `type` is a shared buffer: memref<SxPxRx64xT> in workgroup memory.

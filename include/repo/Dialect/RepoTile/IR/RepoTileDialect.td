@@ -53,10 +53,17 @@ def RepoTile_Dialect : Dialect {
     what TMA and wgmma call a 128-byte swizzle, and needs buffers aligned to 1024 bytes.
     Every op of the dialect that touches a shared buffer knows it; a `memref.load` of
     one would not.
+
+    **Work under way.** Copies and products of sm_90 go on while their threads do something else. Who fills a stage and who reads
+    it meet at barriers in shared memory (`!repo_tile.barriers`), one for each stage: the copy engine arrives
+    with its bytes (`copy_tensor`), readers give the stage back (`arrive`), both `wait` for phases. The registers of a product under
+    way are a value of their own type, `!repo_tile.pending`, which only `wait_mma` takes: what nobody may read cannot be
+    written down. `warp_specialize` deals warpgroups and registers to roles.
   }];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
-  let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::memref::MemRefDialect"];
+  let dependentDialects = ["::mlir::gpu::GPUDialect", "::mlir::memref::MemRefDialect",
+    "::mlir::nvgpu::NVGPUDialect"];
   let extraClassDeclaration = [{
     void registerTypes();
     void registerAttributes();

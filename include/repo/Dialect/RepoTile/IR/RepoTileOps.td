@@ -7,9 +7,11 @@
 //===----------------------------------------------------------------------===//
 //
 // Copies into shared memory, between shared memory and fragments, arithmetic on
-// fragments, multiplication. Groups of copies and barriers are ops of the nvvm and
-// gpu dialects (`nvvm.cp.async.commit.group`, `nvvm.cp.async.wait.group`,
-// `gpu.barrier`): they mean the same at this level.
+// fragments, multiplication. Groups of copies, barriers of threads and fences are ops
+// of the nvvm and gpu dialects (`nvvm.cp.async.commit.group`,
+// `nvvm.cp.async.wait.group`, `gpu.barrier`, `nvvm.fence.proxy`): they mean the same at
+// this level. What a schedule with warps of different roles needs is in
+// RepoTileAsyncOps.td.
 //
 //===----------------------------------------------------------------------===//
 
@@ -137,6 +139,32 @@ def RepoTile_LoadSharedOp : RepoTile_Op<"load_shared", [MemoryEffects<[MemRead]>
   let hasVerifier = 1;
 }
 
+def RepoTile_StoreSharedOp : RepoTile_Op<"store_shared", [MemoryEffects<[MemWrite]>]> {
+  let summary = "write an operand A to rows of a shared buffer";
+  let description = [{
+    Element `[row + r, c]` of the stage becomes element `[r, c]` of the fragment: the inverse of `repo_tile.load_shared`.
+
+    Constraints:
+    - (C1) the fragment has the columns and the elements of the buffer.
+
+    `row` is a multiple of 8, the same in all threads of the fragment's owner.
+
+    Example:
+
+    ```mlir
+    func.func @f(%q: !repo_tile.fragment<64x128xbf16, wgmma_a>, %row: index, %stage: index) {
+      %queries = repo_tile.shared_buffer {offset = 0} : memref<1x2x64x64xbf16, #gpu.address_space<workgroup>>
+      repo_tile.store_shared %q, %queries[%stage, %row]
+        : !repo_tile.fragment<64x128xbf16, wgmma_a>, memref<1x2x64x64xbf16, #gpu.address_space<workgroup>>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins RepoTile_OperandA:$value, RepoTile_Shared:$target, Index:$stage, Index:$row);
+  let assemblyFormat = "$value `,` $target `[` $stage `,` $row `]` attr-dict `:` type($value) `,` type($target)";
+  let hasVerifier = 1;
+}
+
 def RepoTile_LoadRowsOp : RepoTile_Op<"load_rows", [MemoryEffects<[MemRead]>]> {
   let summary = "a row vector from memory";
   let description = [{
@@ -196,12 +224,14 @@ def RepoTile_StoreOp : RepoTile_Op<"store", [MemoryEffects<[MemWrite]>]> {
 //===----------------------------------------------------------------------===//
 
 def RepoTile_YieldOp : RepoTile_Op<"yield", [Pure, Terminator, ReturnLike,
-    ParentOneOf<["MapOp", "MapPairsOp"]>]> {
+    ParentOneOf<["MapOp", "MapPairsOp", "WarpSpecializeOp"]>]> {
   let summary = "the elements of the results";
   let description = [{
-    Ends the region of `repo_tile.map` or `repo_tile.map_pairs`; see there.
+    Ends the region of `repo_tile.map` or `repo_tile.map_pairs`, see there, and, without values, those of
+    `repo_tile.warp_specialize`.
   }];
   let arguments = (ins Variadic<AnyType>:$values);
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
 }
 
@@ -370,5 +400,7 @@ def RepoTile_MmaOp : RepoTile_Op<"mma", [MemoryEffects<[MemRead]>, AllTypesMatch
   }];
   let hasVerifier = 1;
 }
+
+include "repo/Dialect/RepoTile/IR/RepoTileAsyncOps.td"
 
 #endif // REPO_DIALECT_REPOTILE_IR_REPOTILEOPS_TD

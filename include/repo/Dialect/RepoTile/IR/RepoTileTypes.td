@@ -76,4 +76,38 @@ def RepoTile_Fragment : TypeDef<RepoTile_Dialect, "Fragment"> {
   }];
 }
 
+def RepoTile_Barriers : TypeDef<RepoTile_Dialect, "Barriers"> {
+  let mnemonic = "barriers";
+  let summary = "barriers in shared memory that count arrivals and bytes, one for each stage";
+  let description = [{
+    A phase of a barrier is complete after `arrivals` arrivals, and when the bytes that they announced
+    have come. Then the next phase begins. (PTX: mbarrier.)
+
+    Constraints:
+    - (C1) `stages` and `arrivals` are positive.
+
+    Example: `!repo_tile.barriers<2, arrivals = 1>`.
+  }];
+  let parameters = (ins "int64_t":$stages, "int64_t":$arrivals);
+  let assemblyFormat = "`<` $stages `,` `arrivals` `=` $arrivals `>`";
+  let genVerifyDecl = 1;
+}
+
+def RepoTile_Pending : TypeDef<RepoTile_Dialect, "Pending"> {
+  let mnemonic = "pending";
+  let summary = "an accumulator that a product under way will write";
+  let description = [{
+    The registers of a fragment between `repo_tile.mma_async` and `repo_tile.wait_mma`, which nothing may read or move:
+    no other op takes the type.
+
+    Constraints:
+    - (C1) the fragment is an accumulator of a warpgroup.
+
+    Example: `!repo_tile.pending<64x128xf32, wgmma_acc>`.
+  }];
+  let parameters = (ins "::mlir::repo::tile::FragmentType":$accumulator);
+  let assemblyFormat = "$accumulator";
+  let genVerifyDecl = 1;
+}
+
 #endif // REPO_DIALECT_REPOTILE_IR_REPOTILETYPES_TD
