@@ -40,6 +40,7 @@ void repo::buildNVVMSchedulePipeline(OpPassManager &pm,
 void repo::buildNVVMTilePipeline(OpPassManager &pm) {
   buildBufferizePipeline(pm);
   pm.addPass(createScheduleAttentionMma());
+  pm.addPass(createScheduleAttentionSpecialized());
 }
 
 void repo::buildNVVMKernelPipeline(OpPassManager &pm) {

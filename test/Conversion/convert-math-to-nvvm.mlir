@@ -21,8 +21,13 @@ gpu.module @kernels {
     %6 = math.exp2 %d : f64
     %7 = arith.truncf %6 : f64 to f32
     %8 = arith.addf %7, %5 : f32
+    // One instruction each.
+    // CHECK: llvm.intr.maxnum
+    // CHECK: llvm.intr.minnum
+    %9 = arith.maxnumf %8, %x : f32
+    %10 = arith.minnumf %9, %4 : f32
     %c0 = arith.constant 0 : index
-    memref.store %8, %out[%c0] : memref<?xf32>
+    memref.store %10, %out[%c0] : memref<?xf32>
     gpu.return
   }
 }

@@ -344,6 +344,60 @@ def ScheduleAttentionMma : Pass<"repo-schedule-attention-mma", "::mlir::ModuleOp
     "::mlir::scf::SCFDialect", "::mlir::repo::tile::RepoTileDialect"];
 }
 
+def ScheduleAttentionSpecialized : Pass<"repo-schedule-attention-specialized", "::mlir::ModuleOp"> {
+  let summary = "attention on buffers to tiles, with warpgroups that copy and warpgroups that multiply";
+  let description = [{
+    Turns `repo.attention` on buffers with a `#repo.kernel_strategy` that has `producers` (wgmma, sm_90a) into a launch whose
+    blocks have a warpgroup that feeds the copy engine beside those that multiply, 64 queries each. Tensor maps of queries,
+    keys and values are made on the host. Full and empty barriers go with every stage. A multiplying
+    warpgroup starts the scores of a tile and the weighted sums of the tile before, computes the softmax while the second is under way,
+    and takes turns with the other one. Queries are rotated in shared memory before the first product.
+
+    Before:
+
+    ```mlir
+    repo.attention %q, %k, %v query_positions(%zq) into %out {rope = #r, causal,
+        kernel_strategy = #repo.kernel_strategy<unit = wgmma, ..., producers = 1>} : (memref<1x16x?x128xbf16, ...>, ...)
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %map = nvgpu.tma.create.descriptor %k box[...] ...
+    gpu.launch blocks(%head, %batch, %block) in (...) threads(%t, ...) in (%c384, %c1, %c1)
+        dynamic_shared_memory_size %bytes {
+      repo_tile.init_barriers %keys_full, %keys_empty, ...
+      repo_tile.warp_specialize
+      role(%producer) warpgroups = 1, registers = 40 {
+        scf.for %i = %c0 to %count step %c1 {
+          repo_tile.wait %keys_empty[%stage] phase(%before)
+          repo_tile.copy_tensor %map[%batch, %head, %c0, %row, %c0] into %keys[%stage] arrive %keys_full
+          ...
+        }
+      }
+      role(%consumer) warpgroups = 2, registers = 232 {
+        %full:4 = scf.for %i = %c1 to %count step %c1 iter_args(%acc = ..., %max = ..., %sum = ..., %p = ...) {
+          repo_tile.wait %keys_full[%stage] phase(%phase)
+          %s0 = repo_tile.mma_async %queries[%consumer], %keys[%stage] {transpose_b} ...
+          repo_tile.wait %values_full[%stage_before] phase(%phase_before)
+          %o0 = repo_tile.mma_async %p, %values[%stage_before] init(%acc : ...) ...
+          %s = repo_tile.wait_mma %s0 {left = 1} ...
+          repo_tile.arrive %keys_empty[%stage]
+          ...                                             // softmax: %weights, %sum1, %alpha
+          %o = repo_tile.wait_mma %o0 after(%sum1 : ...) {left = 0} ...
+          repo_tile.arrive %values_empty[%stage_before]
+          ...
+        }
+      }
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numScheduled", "num-scheduled", "Number of kernels made">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
+    "::mlir::nvgpu::NVGPUDialect", "::mlir::scf::SCFDialect", "::mlir::repo::tile::RepoTileDialect"];
+}
+
 def ConvertTilesToNVVM : Pass<"repo-convert-tiles-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
   let summary = "say what each thread does for an op of the repo_tile dialect";
   let description = [{
@@ -379,7 +433,7 @@ def ConvertMathToNVVM : Pass<"repo-convert-math-to-nvvm", "::mlir::gpu::GPUModul
   let summary = "2^x, log2 x, sine and cosine by the special-function unit";
   let description = [{
     f32 `math.exp2`, `math.log2`, `math.sin` and `math.cos`, and reciprocals that may be approximate
-    (`arith.divf` of 1 with `afn`), become the approximate instructions of the hardware: relative error 2^-22 (2^x), absolute error 2^-22 (log2 x near
+    (`arith.divf` of 1 with `afn`), and maxima and minima (`arith.maxnumf`), become the approximate instructions of the hardware: relative error 2^-22 (2^x), absolute error 2^-22 (log2 x near
     1) and 2^-20.9 (sine and cosine of angles in [-pi, pi]); denormals are 0. What needs more was made
     arithmetic before, by `repo-approximate-math` and `repo-expand-trigonometry`.
 

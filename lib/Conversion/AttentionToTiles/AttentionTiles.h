@@ -64,6 +64,8 @@ public:
   Value sliceKey();
   Value sliceValue();
   Value sliceOutput();
+  /// The head of keys and values for the block's query head.
+  Value getKeyHead() { return keyHead; }
   /// The tokens of one head of [B, H | 1, N].
   Value sliceRows(Value operand, Value head);
 

@@ -12,14 +12,13 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "AttentionTiles.h"
+#include "AttentionSchedule.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "repo/Conversion/Passes.h"
 
 namespace mlir::repo {
@@ -32,18 +31,12 @@ using namespace mlir::repo;
 using namespace mlir::repo::tile;
 
 namespace {
-class MmaSchedule {
+class MmaSchedule : AttentionSchedule {
 public:
-  MmaSchedule(OpBuilder &builder, AttentionOp op)
-      : b(builder), loc(op.getLoc()), op(op), tiles(builder, op),
-        strategy(op.getKernelStrategyAttr()) {}
-
-  /// `number` tells the kernels of a function apart.
-  void build(unsigned number);
+  using AttentionSchedule::AttentionSchedule;
+  void build();
 
 private:
-  MemRefType bufferType(int64_t stages, int64_t rows, int64_t columns);
-  Value allocate(MemRefType type);
   void copyTile(Value tile);
   void waitForCopies(int64_t pending);
   Value loadQueries(Value firstRow);
@@ -54,30 +47,10 @@ private:
                                   tiles.index(strategy.getStages()));
   }
 
-  OpBuilder &b;
-  Location loc;
-  AttentionOp op;
-  AttentionTiles tiles;
-  KernelStrategyAttr strategy;
-  int64_t sharedBytes = 0;
   KeyTiles range;
-  Value firstQuery, firstRow, query, keyBuffer, valueBuffer, key, value;
+  Value firstRow, query, keyBuffer, valueBuffer, key, value;
 };
 } // namespace
-
-MemRefType MmaSchedule::bufferType(int64_t stages, int64_t rows,
-                                   int64_t columns) {
-  return MemRefType::get({stages, columns / panelColumns, rows, panelColumns},
-                         tiles.element, AffineMap(),
-                         gpu::AddressSpaceAttr::get(
-                             op.getContext(), gpu::AddressSpace::Workgroup));
-}
-
-Value MmaSchedule::allocate(MemRefType type) {
-  int64_t offset = sharedBytes;
-  sharedBytes += type.getDimSize(0) * getStageBytes(type);
-  return SharedBufferOp::create(b, loc, type, offset);
-}
 
 /// Starts to copy a tile of keys and values, if there is one, as one group.
 void MmaSchedule::copyTile(Value tile) {
@@ -101,16 +74,10 @@ void MmaSchedule::copyTile(Value tile) {
 }
 
 /// Waits until all warps see what all but the last `pending` groups copied.
-/// wgmma reads shared memory past the caches of ordinary accesses: the fence
-/// makes what was copied visible there.
 void MmaSchedule::waitForCopies(int64_t pending) {
   NVVM::CpAsyncWaitGroupOp::create(b, loc, pending);
   if (strategy.getUnit() == MatrixUnit::wgmma)
-    NVVM::FenceProxyOp::create(
-        b, loc,
-        NVVM::ProxyKindAttr::get(b.getContext(), NVVM::ProxyKind::async_shared),
-        NVVM::SharedSpaceAttr::get(b.getContext(),
-                                   NVVM::SharedSpace::shared_cta));
+    fenceProxy();
   gpu::BarrierOp::create(b, loc);
 }
 
@@ -171,45 +138,17 @@ SoftmaxState MmaSchedule::loop(Value from, Value to, SoftmaxState state,
   return {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
 }
 
-void MmaSchedule::build(unsigned number) {
+void MmaSchedule::build() {
   b.setInsertionPoint(op);
   tiles.prepareHost();
-  int64_t queryBlock = strategy.getQueryBlock(), warps = strategy.getWarps();
-  Value batches = getValueOrCreateConstantIndexOp(
-      b, loc, op.getDimSize(b, loc, AttentionOp::B));
-  Value blocks = tiles.ceilDiv(tiles.queries, queryBlock);
-  Value one = tiles.index(1);
-  MemRefType queryBuffer = bufferType(1, queryBlock, tiles.headSize);
-  int64_t bytes = getStageBytes(queryBuffer) +
-                  strategy.getStages() * strategy.getKeyBlock() * 2 *
-                      (tiles.headSize + tiles.valueSize);
-  Value dynamicBytes =
-      arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(bytes));
-  auto launch = gpu::LaunchOp::create(
-      b, loc, tiles.index(op.getNumQueryHeads()), batches, blocks,
-      tiles.index(warps * 32), one, one, dynamicBytes);
-  auto function = op->getParentOfType<FunctionOpInterface>();
-  std::string name = (function.getName() + "_attention" + Twine(number)).str();
-  launch.setModuleAttr(FlatSymbolRefAttr::get(op.getContext(), "kernels"));
-  launch.setFunctionAttr(FlatSymbolRefAttr::get(op.getContext(), name));
-  b.setInsertionPointToStart(&launch.getBody().front());
-
-  // The heads of a block of queries run side by side; under a causal mask the
-  // blocks with the most keys come first.
-  Value block = launch.getBlockIds().z;
-  if (op.getBand().second >= 0)
-    block = tiles.sub(tiles.sub(launch.getGridSize().z, one), block);
-  firstQuery = tiles.mul(block, queryBlock);
-  tiles.enterBlock(launch.getBlockIds().y, launch.getBlockIds().x, firstQuery);
-  range = tiles.getKeyTiles(queryBlock, strategy.getKeyBlock());
+  startLaunch(strategy.getWarps() * 32);
+  range = tiles.getKeyTiles(strategy.getQueryBlock(), strategy.getKeyBlock());
   int64_t owner = strategy.getUnit() == MatrixUnit::mma ? 32 : 128;
-  Value warpRow = tiles.mul(tiles.floorDiv(launch.getThreadIds().x, owner),
-                            strategy.getRows());
+  Value warpRow = tiles.mul(tiles.floorDiv(thread, owner), strategy.getRows());
   firstRow = tiles.add(firstQuery, warpRow);
   key = tiles.sliceKey();
   value = tiles.sliceValue();
   query = loadQueries(warpRow);
-  assert(sharedBytes == bytes && "the launch says what the kernel takes");
 
   SoftmaxState state = tiles.start(tiles.valueSize);
   if (op.getBand().first >= 0)
@@ -217,27 +156,19 @@ void MmaSchedule::build(unsigned number) {
   state = loop(range.firstFull, range.lastFull, state, /*masked=*/false);
   state = loop(range.lastFull, range.last, state, /*masked=*/true);
   tiles.finish(state, firstRow);
-  gpu::TerminatorOp::create(b, loc);
+  finishLaunch();
 }
 
 namespace {
 struct ScheduleAttentionMma
     : repo::impl::ScheduleAttentionMmaBase<ScheduleAttentionMma> {
   void runOnOperation() override {
-    SmallVector<AttentionOp> ops;
-    getOperation().walk([&](AttentionOp op) {
-      KernelStrategyAttr strategy = op.getKernelStrategyAttr();
-      if (strategy && op->getNumResults() == 0)
-        ops.push_back(op);
-    });
-    llvm::SmallDenseMap<Operation *, unsigned> numbers;
-    for (AttentionOp op : ops) {
-      OpBuilder builder(op);
-      Operation *function = op->getParentOfType<FunctionOpInterface>();
-      MmaSchedule(builder, op).build(numbers[function]++);
-      op.erase();
-      ++numScheduled;
-    }
+    numScheduled += scheduleAttention(
+        getOperation(),
+        [](KernelStrategyAttr strategy) { return !strategy.getProducers(); },
+        [](OpBuilder &builder, AttentionOp op) {
+          MmaSchedule(builder, op).build();
+        });
   }
 };
 } // namespace

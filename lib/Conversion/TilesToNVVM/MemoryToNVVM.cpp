@@ -16,6 +16,9 @@
 using namespace mlir;
 using namespace mlir::repo::tile;
 
+/// Copies of a thread that are written out, rather than a loop.
+static constexpr int64_t maxUnrolledCopies = 16;
+
 namespace {
 struct SharedBufferPattern : OpConversionPattern<SharedBufferOp> {
   using OpConversionPattern::OpConversionPattern;
@@ -78,22 +81,37 @@ struct CopyAsyncPattern : OpConversionPattern<CopyAsyncOp> {
       return t.move(start, t.add(panel, t.add(t.shiftLeft(r, 7),
                                               t.shiftLeft(swizzled, 4))));
     };
-    for (int64_t first = 0; first != rows; first += rowsAtOnce) {
-      Value r = t.add(firstRow, first);
-      Value target = rowsAtOnce % 8 == 0
-                         ? t.move(place(firstRow), first * panelRowBytes)
-                         : place(r);
+    auto copy = [&](Value r, Value target, Value from) {
       Value exists =
           t.compare(arith::CmpIPredicate::ult,
                     arith::SubIOp::create(rewriter, loc, r, low), count);
       Value bytes =
           arith::SelectOp::create(rewriter, loc, exists, t.i32(16), t.i32(0));
-      NVVM::CpAsyncOp::create(rewriter, loc, target, source, 16,
+      NVVM::CpAsyncOp::create(rewriter, loc, target, from, 16,
                               NVVM::LoadCacheModifierKind::CG, bytes);
+    };
+    rewriter.eraseOp(op);
+    // Few threads with much to do go round: the addresses of all their chunks
+    // would take hundreds of registers.
+    if (rows / rowsAtOnce > maxUnrolledCopies) {
+      auto loop = scf::ForOp::create(rewriter, loc, t.i32(0), t.i32(rows),
+                                     t.i32(rowsAtOnce), source);
+      rewriter.setInsertionPointToStart(loop.getBody());
+      Value r = t.add(firstRow, loop.getInductionVar());
+      Value from = loop.getRegionIterArg(0);
+      copy(r, place(r), from);
+      scf::YieldOp::create(rewriter, loc, t.move(from, step));
+      return success();
+    }
+    for (int64_t first = 0; first != rows; first += rowsAtOnce) {
+      Value r = t.add(firstRow, first);
+      Value target = rowsAtOnce % 8 == 0
+                         ? t.move(place(firstRow), first * panelRowBytes)
+                         : place(r);
+      copy(r, target, source);
       if (first + rowsAtOnce != rows)
         source = t.move(source, step);
     }
-    rewriter.eraseOp(op);
     return success();
   }
 };
