@@ -39,7 +39,7 @@ static bool completes(Machine &m, NamedBarrier &barrier) {
     return false;
   for (unsigned thread : barrier.waiting) {
     m.join(m.knows[m.threads[thread].warp], barrier.clocks);
-    ++m.threads[thread].order;
+    m.orderLane(m.threads[thread]);
     m.wake(thread);
   }
   barrier.released = std::move(barrier.clocks);
@@ -111,7 +111,7 @@ void Machine::checkPhase(PhaseBarrier &barrier) {
   join(barrier.released, barrier.clocks);
   for (unsigned thread : barrier.waiting) {
     join(knows[threads[thread].warp], barrier.released);
-    ++threads[thread].order;
+    orderLane(threads[thread]);
     wake(thread);
   }
   barrier.waiting.clear();

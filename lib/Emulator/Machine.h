@@ -18,6 +18,7 @@
 #define REPO_LIB_EMULATOR_MACHINE_H
 
 #include "repo/Emulator/emulator.h"
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -160,8 +161,13 @@ public:
   void join(Clocks &into, const Clocks &from);
   void release(Clocks &into);
   void acquire(const Clocks &from);
-  /// Orders accesses of the lanes of a warp.
-  void orderLane() { ++current->order; }
+  /// Orders accesses of the lanes of a warp: a thread that came behind others
+  /// of its warp at a barrier they all pass catches up with them.
+  void orderLane(Thread &thread) {
+    uint32_t &latest = warpOrder[thread.warp];
+    thread.order = latest = std::max(thread.order + 1, latest);
+  }
+  void orderLane() { orderLane(*current); }
   unsigned copyAgent(unsigned warp) const { return numWarps + warp; }
   unsigned storeAgent(unsigned warp) const { return 2 * numWarps + warp; }
   unsigned matrixAgent(unsigned group) const { return 3 * numWarps + group; }
@@ -222,7 +228,8 @@ public:
   std::vector<CopyGroups> bulkStores; ///< bulk stores, of every thread.
   std::shared_ptr<MatrixGroups> matrices;
   std::shared_ptr<Shadow> shadow;
-  std::vector<Clocks> knows; ///< What every warp knows.
+  std::vector<Clocks> knows;       ///< What every warp knows.
+  std::vector<uint32_t> warpOrder; ///< The latest order of a thread of a warp.
   unsigned numAgents = 0, numBarrierAgents = 0;
 
 private:

@@ -61,6 +61,7 @@ void Machine::startShadow() {
   numBarrierAgents = 0;
   numAgents = 3 * numWarps + unsigned(groups.size()) + 128;
   knows.assign(numWarps, Clocks(numAgents, 0));
+  warpOrder.assign(numWarps, 0);
   for (unsigned i = 0; i != numWarps; ++i)
     knows[i][i] = 1;
 }

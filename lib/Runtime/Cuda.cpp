@@ -16,12 +16,17 @@
 #include "Cuda.h"
 #include "Context.h"
 #include "CudaDriver.h"
+#include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <mutex>
 
 // Numbers of cuda.h.
 static constexpr int computeMajor = 75, computeMinor = 76, maxDynamicShared = 8;
 static constexpr uint32_t defaultShared = 48 << 10;
+// What cuTensorMapEncodeTiled asks for and makes.
+static constexpr int mapAlignment = 16;
+static constexpr size_t mapBytes = 128;
 
 using namespace repo_rt;
 
@@ -226,10 +231,30 @@ int32_t CudaState::encodeMap(repo_rt_context *context, const repo_rt_map *map,
                              void *encoded) {
   uint64_t sizes[5], strides[5];
   uint32_t box[5], steps[5];
+  auto expect = [&](const char *what, int64_t found) {
+    return repo_rt_fail(context, REPO_RT_BAD_ARGUMENT,
+                        "expected %s that is a multiple of %d bytes, as the "
+                        "copy engine needs it, got %lld",
+                        what, mapAlignment, static_cast<long long>(found));
+  };
+  // Nobody reads a tensor without elements, and the driver takes none.
+  if (std::find(map->sizes, map->sizes + map->rank, 0) !=
+      map->sizes + map->rank) {
+    std::memset(encoded, 0, mapBytes);
+    return REPO_RT_OK;
+  }
+  if (map->address % mapAlignment)
+    return expect("a tensor at an address", map->address);
   for (int d = 0; d != 5; ++d) {
     sizes[d] = static_cast<uint64_t>(map->sizes[d]);
-    // The driver takes no stride of the innermost dimension.
-    strides[d] = static_cast<uint64_t>(map->strides[d == 4 ? d : d + 1]);
+    // The driver takes no stride of the innermost dimension. That of a
+    // dimension of size 1 does not matter.
+    int next = d == 4 ? d : d + 1;
+    bool matters = next < map->rank && map->sizes[next] > 1;
+    if (matters && map->strides[next] % mapAlignment)
+      return expect("a tensor with a stride", map->strides[next]);
+    strides[d] =
+        matters ? static_cast<uint64_t>(map->strides[next]) : mapAlignment;
     box[d] = static_cast<uint32_t>(map->box[d]);
     steps[d] = 1;
   }

@@ -1,5 +1,6 @@
 // RUN: repo-opt %s --repo-select-kernel-strategy | FileCheck %s
 // RUN: repo-opt %s --repo-select-kernel-strategy=report -o /dev/null 2>&1 | FileCheck %s --check-prefix=REPORT
+// RUN: repo-opt %s --repo-select-kernel-strategy="chip=sm_90a report" 2>&1 | FileCheck %s --check-prefix=SM90
 
 #r = #repo.rope<theta = 500000.0, dim = 128>
 #odd = #repo.rope<theta = 500000.0, dim = 48>
@@ -9,6 +10,9 @@
 // CHECK: %[[K:.*]] = repo.rotate %arg1 by(%arg4) {{.*}} -> tensor<1x2x?x128xbf16>
 // CHECK: repo.attention %arg0, %[[K]], %arg2 query_positions(%arg3) into
 // CHECK-SAME: kernel_strategy = #repo.kernel_strategy<unit = mma, query_block = 64, key_block = 64, stages = 2, warps = 4>
+// sm_90a has a copy engine: a warpgroup that does nothing but feed it.
+// SM90: remark: attention by wgmma: 128 queries by 128 keys, 2 stages, 8 warps and a warpgroup that copies; cycles of a tile on sm_90a: tensor 2048, issue 704, special functions 1024, shared memory 1280, cache 2730
+// SM90: kernel_strategy = #repo.kernel_strategy<unit = wgmma, query_block = 128, key_block = 128, stages = 2, warps = 8, producers = 1>
 // REPORT: remark: attention by mma: 64 queries by 64 keys, 2 stages, 4 warps; cycles of a tile on sm_80: tensor 1024, issue {{[0-9]+}}, special functions 256, shared memory 1024, cache {{[0-9]+}}
 func.func @turns(%q: tensor<1x4x?x128xbf16>, %k: tensor<1x2x?x128xbf16>, %v: tensor<1x2x?x128xbf16>,
     %zq: tensor<1x4x?xf32>, %zk: tensor<1x2x?xf32>, %o: tensor<1x4x?x128xbf16>) -> tensor<1x4x?x128xbf16> {

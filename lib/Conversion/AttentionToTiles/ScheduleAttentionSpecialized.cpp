@@ -87,6 +87,10 @@ private:
   void takeTurn(Value member);
   void passTurn(Value member);
   void synchronize(Value barrier, int64_t threads, bool wait);
+  void synchronizeWarp() {
+    NVVM::SyncWarpOp::create(
+        b, loc, arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(-1)));
+  }
   //===--- Uses of stages -----------------------------------------------===//
   Value stageOf(Value use) {
     return arith::RemUIOp::create(b, loc, use,
@@ -197,8 +201,7 @@ void SpecializedSchedule::fill(const Ring &ring, Value use, Value row,
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
   NVVM::CpAsyncWaitGroupOp::create(b, loc, 0);
   fenceProxy();
-  NVVM::SyncWarpOp::create(
-      b, loc, arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(-1)));
+  synchronizeWarp();
   ArriveOp::create(b, loc, ring.full, stage);
 }
 
@@ -267,6 +270,8 @@ void SpecializedSchedule::turnQueries(Value member) {
   Value row = tiles.add(firstQuery, tiles.mul(member, strategy.getRows()));
   Value loaded = LoadSharedOp::create(b, loc, tiles.operandType(tiles.headSize),
                                       queries, member, zero);
+  // A lane stores where others of its warp have read.
+  synchronizeWarp();
   StoreSharedOp::create(b, loc, tiles.rotate(loaded, row), queries, member,
                         zero);
   // Products read what all threads of the warpgroup wrote.

@@ -2,8 +2,9 @@
 // Kernels that spill, or whose products ptxas had to serialise (C75xx), are errors of repo-compile.
 
 // REQUIRES: ptxas
-// RUN: repo-compile %S/attention-mma.mlir --target=cuda --chip=sm_90a --emit=cubin --report -o %t.90 2>&1 | FileCheck %s
-// RUN: repo-compile %S/attention-mma.mlir --target=cuda --chip=sm_90a --emit=ptx -o - | FileCheck %s --check-prefix=PTX
+// RUN: sed 's/{causal, r/{kernel_strategy = #s, causal, r/; s/^#s = .*/#s = #repo.kernel_strategy<unit = wgmma, query_block = 128, key_block = 96, stages = 2, warps = 8>/' %S/attention-mma.mlir > %t.mlir
+// RUN: repo-compile %t.mlir --target=cuda --chip=sm_90a --emit=cubin --report -o %t.90 2>&1 | FileCheck %s
+// RUN: repo-compile %t.mlir --target=cuda --chip=sm_90a --emit=ptx -o - | FileCheck %s --check-prefix=PTX
 
 // CHECK-DAG: remark: attention by wgmma: 128 queries by 96 keys, 2 stages, 8 warps; cycles of a tile on sm_90a: tensor 1536
 // CHECK-DAG: remark: kernel `prefill_attention0`: {{[0-9]+}} registers, {{[0-9]+}} bytes of shared memory, 0 bytes of spills, 131072 bytes of dynamic shared memory, 1 blocks of 256 threads on a multiprocessor

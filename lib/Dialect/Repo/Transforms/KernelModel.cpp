@@ -48,7 +48,11 @@ TileCycles mlir::repo::estimateTile(KernelStrategyAttr strategy,
   cycles.special = rows * keys / rates.special;
   // Every warp, or warpgroup, reads all keys and values for its rows.
   int64_t readers = mma ? warps : warps / 4;
-  cycles.shared = readers * keys * channels * 2 / rates.sharedBytes;
+  int64_t bytes = readers * keys * channels * 2;
+  // Queries in shared memory are read again for every tile.
+  if (strategy.getProducers())
+    bytes += rows * headSize * 2;
+  cycles.shared = bytes / rates.sharedBytes;
   cycles.cache = keys * channels * 2 / rates.cacheBytes;
   // Warp instructions, on four schedulers: products of 16x8x16; an ldmatrix for
   // every two of a row step; of a score maximum, fused multiply-add, 2^x, sum
@@ -58,7 +62,8 @@ TileCycles mlir::repo::estimateTile(KernelStrategyAttr strategy,
   int64_t loads = mma ? warps * keys * channels / (16 * 16) : 0;
   int64_t scores = rows * keys * 9 / 2 / 32;
   int64_t scaling = rows * valueSize / 32;
-  int64_t copies = 3 * keys * channels * 2 / 16 / 32;
+  int64_t copies =
+      strategy.getProducers() ? 0 : 3 * keys * channels * 2 / 16 / 32;
   cycles.issue = llvm::divideCeil(
       uint64_t(multiplies + loads + scores + scaling + copies), 4);
   return cycles;

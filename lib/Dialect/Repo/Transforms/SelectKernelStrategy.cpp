@@ -104,6 +104,10 @@ static void splitKeyRotation(RewriterBase &rewriter, AttentionOp op) {
 static KernelStrategyAttr select(AttentionOp op, StringRef chip) {
   bool wide = std::max(op.getHeadSize(), getValueSize(op)) == 128;
   bool crowded = op.getWindow() || op.getBias() || op.getOmega();
+  if (chip == "sm_90a" && !crowded)
+    return KernelStrategyAttr::get(op.getContext(), MatrixUnit::wgmma,
+                                   /*query_block=*/128, /*key_block=*/128,
+                                   /*stages=*/2, /*warps=*/8, /*producers=*/1);
   if (chip == "sm_90a") {
     int64_t keys = (wide ? 96 : 128) - (crowded ? 32 : 0);
     return KernelStrategyAttr::get(op.getContext(), MatrixUnit::wgmma,
@@ -147,11 +151,12 @@ struct SelectKernelStrategy
             << stringifyMatrixUnit(strategy.getUnit()) << ": "
             << strategy.getQueryBlock() << " queries by "
             << strategy.getKeyBlock() << " keys, " << strategy.getStages()
-            << " stages, " << strategy.getWarps()
-            << " warps; cycles of a tile on " << chip << ": tensor "
-            << cycles.tensor << ", issue " << cycles.issue
-            << ", special functions " << cycles.special << ", shared memory "
-            << cycles.shared << ", cache " << cycles.cache;
+            << " stages, " << strategy.getWarps() << " warps"
+            << (strategy.getProducers() ? " and a warpgroup that copies" : "")
+            << "; cycles of a tile on " << chip << ": tensor " << cycles.tensor
+            << ", issue " << cycles.issue << ", special functions "
+            << cycles.special << ", shared memory " << cycles.shared
+            << ", cache " << cycles.cache;
       }
     }
   }
