@@ -1,11 +1,14 @@
 """Whole models of the 1B shape, random weights: prefill and decode in tokens/s, beside torch with the reference's arithmetic.
 
-Limits: prefill the FMA peak (or that of the matrix unit) over all FLOPs, the head on the last token only, on both sides; decode
-the read bandwidth over the bytes of weights and cache that a token needs. The checkpoints and compiled models are kept in
-REPO_BENCHMARK_DIR (default build/benchmark-models) between runs; both sides have them in memory, 6 GB each in f32.
+The peer "ours, RoPE" is the same model with integer positions; the number beside it is its share of the operations, or of
+the bytes: what `ours_over_peer` is where learned positions cost no more than that. Limits: prefill the peak of multiply-adds
+of the type over all FLOPs, the head on the last token only, on both sides; decode the read bandwidth over the bytes of
+weights and cache that a token needs. The checkpoints and compiled models are kept in REPO_BENCHMARK_DIR (default
+build/benchmark-models) between runs; each side has its own in memory, 6 GB in f32.
 llama.cpp is measured where llama-cpp-python is installed and REPO_BENCHMARK_GGUF names a model of this shape.
 """
 
+import functools
 import os
 import pathlib
 import shutil
@@ -13,6 +16,7 @@ import shutil
 import numpy as np
 
 import repo_mlir as repo
+from repo_mlir import find
 from repo_mlir.make_checkpoint import make_checkpoint
 from suites import Case
 
@@ -28,8 +32,10 @@ def folders(dtype, mode):
         shutil.rmtree(checkpoint, ignore_errors=True)
         make_checkpoint(checkpoint, "1b", dtype=dtype, mode=mode, layers=LAYERS)
     compiled = HOME / f"1b-{LAYERS}-{mode}-{dtype}-compiled"
-    shutil.rmtree(compiled, ignore_errors=True)
-    repo.compile_model(checkpoint, compiled, dtype=dtype)
+    made, compiler = compiled / "manifest.json", find.shared_library("repo_compiler")
+    if not made.exists() or made.stat().st_mtime < pathlib.Path(compiler).stat().st_mtime:
+        shutil.rmtree(compiled, ignore_errors=True)
+        repo.compile_model(checkpoint, compiled, dtype=dtype)
     return compiled, checkpoint
 
 
@@ -67,61 +73,84 @@ def llama(context, threads):
     return evaluate
 
 
-def cases(limits, threads=(2,), dtypes=("bf16", "f32"), lengths=(512, 2048), contexts=(512, 4096)):
-    threads = [max(threads)]
-    for dtype in dtypes:
-        for mode in ("swigluex_multihead", "none"):
-            yield from cases_of(limits, dtype, mode, threads[0], lengths, contexts)
+class Model:
+    """A compiled checkpoint, loaded when it is first run."""
 
+    def __init__(self, dtype, mode, threads):
+        self.dtype, self.mode, self.threads = dtype, mode, threads
 
-def cases_of(limits, dtype, mode, threads, lengths, contexts):
-    compiled, checkpoint = folders(dtype, mode)
-    model = repo.load_model(compiled, checkpoint, threads=threads)
-    try:
-        import torch
-        from torch_model import TorchModel
-        peer = TorchModel(checkpoint, {"f32": "float32", "bf16": "bfloat16"}[dtype])
-    except ImportError:
-        torch = peer = None
-    name = {"swigluex_multihead": "RePo", "none": "RoPE"}[mode]
-    tokens = np.random.default_rng(0).integers(0, VOCABULARY, (1, max(*lengths, *contexts) + 64))
-    peak = limits.bf16(threads) if dtype == "bf16" else limits.fma(threads)
-    for length in lengths:
-        session, prompt = model.session(capacity=length), tokens[:, :length]
-        cache = peer and peer.new_cache(1, length)
-        evaluate = llama(length, threads)
+    @functools.cached_property
+    def folders(self):
+        return folders(self.dtype, self.mode)
 
-        def ours(session=session, prompt=prompt):
+    @functools.cached_property
+    def loaded(self):
+        return repo.load_model(*self.folders, threads=self.threads)
+
+    @functools.cached_property
+    def torch(self):
+        """The reference's arithmetic, or None without torch."""
+        try:
+            from torch_model import TorchModel
+        except ImportError:
+            return None
+        return TorchModel(self.folders[1], {"f32": "float32", "bf16": "bfloat16"}[self.dtype])
+
+    def prefill(self, prompt):
+        session = self.loaded.session(capacity=prompt.shape[1])
+
+        def call():
             session.trim(0)
             session.append(prompt)
 
-        def theirs(cache=cache, prompt=prompt):
-            torch.set_num_threads(threads)
-            peer.run(prompt, cache, last_only=True)
+        return call
 
-        yield Case(name=f"{name} 1B prefill {length}", dtype=dtype, threads=threads, work=length, unit="tokens/s",
-                   limit=length * peak / prefill_gflop(length, mode), ours=ours,
-                   peers={"torch": theirs if peer else None,
-                          "llama.cpp": evaluate and (lambda: evaluate(0, prompt[0].tolist()))})
-    for context in contexts:
-        session = model.session(capacity=context + 1)
+    def decode(self, tokens, context):
+        session = self.loaded.session(capacity=context + 1)
         session.append(tokens[:, :context])
-        cache = peer and peer.new_cache(1, context + 1)
-        evaluate = llama(context, threads)
-        if peer:
-            peer.run(tokens[:, :context], cache, last_only=True)
-        if evaluate:
-            evaluate(0, tokens[0, :context].tolist())
 
-        def ours(session=session, context=context):
+        def call():
             session.append(tokens[:, context:context + 1])
             session.trim(context)
 
-        def theirs(cache=cache, context=context):
-            torch.set_num_threads(threads)
-            peer.run(tokens[:, context:context + 1], cache, context, last_only=True)
+        return call
 
-        yield Case(name=f"{name} 1B decode at {context}", dtype=dtype, threads=threads, work=1, unit="tokens/s",
-                   limit=limits.read(threads) / decode_gigabytes(context, dtype, mode), ours=ours,
-                   peers={"torch": theirs if peer else None,
-                          "llama.cpp": evaluate and (lambda: evaluate(context, [int(tokens[0, context])]))})
+    def torch_run(self, tokens, start=0):
+        """Of a cache whose first `start` tokens are zeros, which take the same time."""
+        if self.torch is None:
+            return None
+        import torch
+        cache = self.torch.new_cache(1, start + tokens.shape[1])
+
+        def call():
+            torch.set_num_threads(self.threads)
+            self.torch.run(tokens, cache, start, last_only=True)
+
+        return call
+
+
+def cases(limits, threads=(2,), dtypes=("bf16", "f32"), lengths=(512, 2048), contexts=(512, 4096),
+          wanted=lambda name, dtype: True):
+    threads = max(threads)
+    tokens = np.random.default_rng(0).integers(0, VOCABULARY, (1, max(*lengths, *contexts) + 64))
+    for dtype in dtypes:
+        learned, integer = (Model(dtype, mode, threads) for mode in ("swigluex_multihead", "none"))
+        for length in filter(lambda n: wanted(f"1B prefill {n}", dtype), lengths):
+            prompt, evaluate = tokens[:, :length], llama(length, threads)
+            peak = limits.bf16(threads) if dtype == "bf16" else limits.fma(threads)
+            flops, plain = (prefill_gflop(length, model.mode) for model in (learned, integer))
+            yield Case(name=f"1B prefill {length}", dtype=dtype, threads=threads, work=length, unit="tokens/s",
+                       limit=length * peak / flops, ours=learned.prefill(prompt),
+                       peers={"torch": learned.torch_run(prompt),
+                              f"ours, RoPE ({plain / flops:.4f})": integer.prefill(prompt),
+                              "llama.cpp": evaluate and (lambda: evaluate(0, prompt[0].tolist()))})
+        for context in filter(lambda n: wanted(f"1B decode at {n}", dtype), contexts):
+            evaluate = llama(context, threads)
+            if evaluate:
+                evaluate(0, tokens[0, :context].tolist())
+            size, plain = (decode_gigabytes(context, dtype, model.mode) for model in (learned, integer))
+            yield Case(name=f"1B decode at {context}", dtype=dtype, threads=threads, work=1, unit="tokens/s",
+                       limit=limits.read(threads) / size, ours=learned.decode(tokens, context),
+                       peers={"torch": learned.torch_run(tokens[:, context:context + 1], context),
+                              f"ours, RoPE ({plain / size:.4f})": integer.decode(tokens, context),
+                              "llama.cpp": evaluate and (lambda: evaluate(context, [int(tokens[0, context])]))})

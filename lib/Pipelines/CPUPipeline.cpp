@@ -25,6 +25,7 @@ static constexpr StringRef splitRotation = "repo-split-rotation",
                            fuseElementwise = "repo-fuse-elementwise",
                            fuseEpilogues = "repo-fuse-epilogues",
                            packWeights = "repo-pack-weights",
+                           reassociateSums = "repo-reassociate-sums",
                            parallelize = "repo-parallelize",
                            lowerBlocks = "repo-lower-online-attention",
                            vectorizeTransposes = "repo-vectorize-transposes",
@@ -34,11 +35,14 @@ static constexpr StringRef splitRotation = "repo-split-rotation",
 
 ArrayRef<StringRef> repo::getOptionalCPUPasses() {
   static constexpr StringRef names[] = {
-      fuseContractions,    packWeights,        fuseElementwise,
-      fuseEpilogues,       splitRotation,      splitKeys,
-      vectorizeTransposes, tileAttention,      tileAttentionOnTiles,
-      tileRotation,        expandTrigonometry, parallelize,
-      lowerBlocks,         lowerTileBlocks,    vectorizeContractions};
+      fuseContractions, packWeights,
+      fuseElementwise,  reassociateSums,
+      fuseEpilogues,    splitRotation,
+      splitKeys,        vectorizeTransposes,
+      tileAttention,    tileAttentionOnTiles,
+      tileRotation,     expandTrigonometry,
+      parallelize,      lowerBlocks,
+      lowerTileBlocks,  vectorizeContractions};
   return names;
 }
 
@@ -106,6 +110,8 @@ void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
     pm.addPass(createFuseElementwise());
   if (wants(options, fuseEpilogues))
     pm.addPass(createFuseEpilogues());
+  if (wants(options, reassociateSums))
+    pm.addPass(createReassociateSums());
   if (wants(options, parallelize))
     pm.addPass(createParallelize());
 }

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Context.h"
+#include "Memory.h"
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
@@ -23,7 +24,10 @@ static constexpr uint64_t alignment = 64;
 char *repo_rt_workspace::take(uint64_t bytes) {
   if (hostAllocate)
     return static_cast<char *>(hostAllocate(host, bytes));
-  return static_cast<char *>(std::aligned_alloc(alignment, bytes));
+  auto *memory = static_cast<char *>(std::aligned_alloc(alignment, bytes));
+  if (memory)
+    repo_rt::adviseHugePages(memory, bytes);
+  return memory;
 }
 
 void repo_rt_workspace::give(char *memory) {

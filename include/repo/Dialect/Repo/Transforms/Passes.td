@@ -99,6 +99,29 @@ def Parallelize : Pass<"repo-parallelize", "::mlir::ModuleOp"> {
                            "::mlir::tensor::TensorDialect", "::mlir::linalg::LinalgDialect"];
 }
 
+def ReassociateSums : Pass<"repo-reassociate-sums", "::mlir::ModuleOp"> {
+  let summary = "sums along rows may be taken in any order";
+  let description = [{
+    A reduction loop has no order, but the scalar loop it is lowered to has, and LLVM keeps it: one addition waits for
+    the one before. Additions in f32 that sum along the innermost loop of a structured op are allowed to be
+    reassociated, so that they are done by vectors, with several sums. The result is the same whatever the number of
+    threads, and its error no larger.
+
+    Before:
+
+    ```mlir
+    %t = arith.addf %sum, %square : f32
+    ```
+
+    After:
+
+    ```mlir
+    %t = arith.addf %sum, %square fastmath<reassoc> : f32
+    ```
+  }];
+  let statistics = [Statistic<"numSums", "num-sums", "Number of sums that may be reassociated">];
+}
+
 def ExpandTrigonometry : Pass<"repo-expand-trigonometry", "::mlir::ModuleOp"> {
   let summary = "sine and cosine in f32 to arithmetic that vectorises";
   let description = [{
