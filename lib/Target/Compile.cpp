@@ -165,6 +165,11 @@ static void setAttributes(llvm::Module &module, const CompileOptions &options) {
       continue;
     function.addFnAttr("target-cpu", "x86-64");
     function.addFnAttr("target-features", options.target.getFeatureString());
+    // With 16 registers the order of instructions decides about spills: that
+    // of a real core keeps the sums of a tile in them, the generic one of a
+    // narrow core does not.
+    if (options.target.getVectorRegisters() <= 16)
+      function.addFnAttr("tune-cpu", "haswell");
     function.addFnAttr(llvm::Attribute::NoUnwind);
     if (thread)
       function.addFnAttr(llvm::Attribute::SanitizeThread);

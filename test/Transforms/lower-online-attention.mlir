@@ -3,14 +3,14 @@
 #layouts = [affine_map<(n, m, d, e) -> (d, n)>, affine_map<(n, m, d, e) -> (m, d)>,
             affine_map<(n, m, d, e) -> (m, e)>, affine_map<(n, m, d, e) -> (n, e)>]
 
-// 3 keys by 3 vectors of 8 queries: 9 accumulators, keys broadcast element by element.
+// 4 keys by 3 vectors of 8 queries: 12 accumulators, keys broadcast element by element.
 // CHECK-LABEL: @block
 // CHECK: %[[PANEL:.*]] = memref.alloc() {alignment = 64 : i64} : memref<64x24xf32>
 // CHECK: scf.for
-// CHECK: scf.for {{.*}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
+// CHECK: scf.for {{.*}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
 // CHECK-COUNT-3: vector.load
 // CHECK: vector.broadcast
-// CHECK-COUNT-9: vector.fma
+// CHECK-COUNT-12: vector.fma
 // CHECK: scf.yield
 // The exponential is arithmetic.
 // CHECK-NOT: math.exp2

@@ -65,10 +65,9 @@ public:
     queries = query.getDimSize(1);
     mostKeys = op.getMostKeys();
     channels = value.getDimSize(1);
-    // 16 lanes come with 32 registers, 8 lanes with 16. The code generator
-    // broadcasts one key ahead: 12 sums, 3 vectors of queries and 2 keys would
-    // be 17 registers, and a sum in memory halves the speed.
-    keyTile = lanes >= 16 ? 8 : 3;
+    // 16 lanes come with 32 registers, 8 lanes with 16: 12 sums, 3 vectors of
+    // queries and a key are all of them.
+    keyTile = lanes >= 16 ? 8 : 4;
     queryTile = lanes >= 16 ? 12 : 6;
     while (queries % queryTile)
       --queryTile;

@@ -1,0 +1,35 @@
+// The hot loops of attention by their assembly.
+
+// RUN: repo-compile %s -o %t.s --emit=asm --cpu=x86-64-v3
+// RUN: FileCheck %s --input-file=%t.s
+
+// Scores on AVX2: 4 keys by 3 vectors of queries. All 16 registers are used, no sum is kept in memory.
+// CHECK: vbroadcastss 512(
+// CHECK-NEXT: vfmadd231ps %ymm
+// CHECK-NEXT: vfmadd231ps %ymm
+// CHECK-NEXT: vfmadd231ps %ymm
+// CHECK-NEXT: vbroadcastss 1024(
+// CHECK-NEXT: vfmadd231ps %ymm
+// CHECK-NEXT: vfmadd231ps %ymm
+// CHECK-NEXT: vfmadd231ps %ymm
+// CHECK-NEXT: vbroadcastss 1536(
+// CHECK-NEXT: vfmadd231ps %ymm
+// CHECK-NEXT: vfmadd231ps %ymm
+// CHECK-NEXT: vfmadd231ps %ymm
+// CHECK-NEXT: incq
+// CHECK-NEXT: addq
+// CHECK-NEXT: cmpq
+// CHECK-NEXT: jne
+// No call but of memory functions.
+// CHECK-NOT: call{{.*(exp|sin|cos)}}
+func.func @f(%q: tensor<1x16x?x128xf32>, %k: tensor<1x16x?x128xf32>, %v: tensor<1x16x?x128xf32>,
+             %z: tensor<1x16x?xf32>) -> tensor<1x16x?x128xf32> {
+  %c2 = arith.constant 2 : index
+  %n = tensor.dim %q, %c2 : tensor<1x16x?x128xf32>
+  %init = tensor.empty(%n) : tensor<1x16x?x128xf32>
+  %o = repo.attention %q, %k, %v query_positions(%z) key_positions(%z) into %init
+      {causal, rope = #repo.rope<theta = 5.0e5, dim = 128>}
+    : (tensor<1x16x?x128xf32>, tensor<1x16x?x128xf32>, tensor<1x16x?x128xf32>, tensor<1x16x?xf32>, tensor<1x16x?xf32>,
+       tensor<1x16x?x128xf32>) -> tensor<1x16x?x128xf32>
+  return %o : tensor<1x16x?x128xf32>
+}
