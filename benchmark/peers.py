@@ -16,10 +16,12 @@ def torch_or_none():
     return torch
 
 
-def attention(arrays, z, dtype, threads):
-    """Causal attention of q, k, v [B, H, N, D] float32 arrays, rotated by z [B, H, N]."""
-    return {**_torch_attention(arrays, z, dtype, threads), **_flex_attention(arrays, dtype, threads),
-            **_onnx_attention(arrays, dtype, threads)}
+def attention(arrays, z, dtype, threads, causal=True):
+    """Attention of q [B, H, N, D], k and v [B, Hkv, N, D], float32 arrays, rotated by z [B, Hkv, N]."""
+    plain = causal and arrays[0].shape == arrays[1].shape
+    return {**_torch_attention(arrays, z, dtype, threads, causal),
+            **(_flex_attention(arrays, dtype, threads) if plain else {}),
+            **(_onnx_attention(arrays, dtype, threads) if causal else {})}
 
 
 def decode(query, caches, dtype, threads):
@@ -69,13 +71,13 @@ def _flex_attention(arrays, dtype, threads):
     return {name: flex}
 
 
-def _torch_attention(arrays, z, dtype, threads):
+def _torch_attention(arrays, z, dtype, threads, causal):
     torch = torch_or_none()
     if torch is None:
         return {"torch SDPA": None, "torch SDPA + rotation": None}
     kind = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}[dtype]
     q, k, v = (torch.from_numpy(x).to(kind) for x in arrays)
-    positions = torch.from_numpy(z)
+    positions, group = torch.from_numpy(z), q.shape[1] // k.shape[1]
     size = q.shape[-1]
     omega = 500000.0 ** (-torch.arange(0, size, 2, dtype=torch.float32) / size)
     sdpa = torch.nn.functional.scaled_dot_product_attention
@@ -87,14 +89,15 @@ def _torch_attention(arrays, z, dtype, threads):
     @torch.inference_mode()
     def plain():
         torch.set_num_threads(threads)
-        return sdpa(q, k, v, is_causal=True)
+        return sdpa(q, k, v, is_causal=causal, enable_gqa=group > 1)
 
     @torch.inference_mode()
     def rotated():
         torch.set_num_threads(threads)
         angle = positions[..., None] * omega
         cos, sin = angle.cos().to(kind), angle.sin().to(kind)
-        return sdpa(rotate(q, cos, sin), rotate(k, cos, sin), v, is_causal=True)
+        each = (cos.repeat_interleave(group, 1), sin.repeat_interleave(group, 1)) if group > 1 else (cos, sin)
+        return sdpa(rotate(q, *each), rotate(k, cos, sin), v, is_causal=causal, enable_gqa=group > 1)
 
     return {"torch SDPA": plain, "torch SDPA + rotation": rotated}
 
@@ -109,14 +112,15 @@ def _onnx_attention(arrays, dtype, threads):
     except ImportError:
         return {name: None}
     batch, heads, length, size = arrays[0].shape
+    kv_heads = arrays[1].shape[1]
     helper, f32, i32 = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
     node = helper.make_node(
         "GroupQueryAttention", ["q", "k", "v", "", "", "seqlens_k", "total"], ["out", "pk", "pv"],
-        domain="com.microsoft", num_heads=heads, kv_num_heads=heads)
+        domain="com.microsoft", num_heads=heads, kv_num_heads=kv_heads)
     tensor = helper.make_tensor_value_info
     graph = helper.make_graph(
         [node], "g",
-        [tensor(n, f32, [batch, length, heads * size]) for n in "qkv"]
+        [tensor(n, f32, [batch, length, x.shape[1] * size]) for n, x in zip("qkv", arrays)]
         + [tensor("seqlens_k", i32, [batch]), tensor("total", i32, [1])],
         [tensor("out", f32, [batch, length, heads * size])])
     model = helper.make_model(graph, ir_version=8, opset_imports=[
@@ -125,7 +129,7 @@ def _onnx_attention(arrays, dtype, threads):
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    feeds = {n: np.ascontiguousarray(x.transpose(0, 2, 1, 3).reshape(batch, length, heads * size))
+    feeds = {n: np.ascontiguousarray(x.transpose(0, 2, 1, 3).reshape(batch, length, x.shape[1] * size))
              for n, x in zip("qkv", arrays)}
     feeds["seqlens_k"] = np.full(batch, length - 1, np.int32)
     feeds["total"] = np.array([length], np.int32)

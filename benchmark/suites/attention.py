@@ -5,6 +5,8 @@ Useful work counts the visible part of the score matrix. Peers where they do the
 GroupQueryAttention without rotation.
 """
 
+import functools
+
 import numpy as np
 
 import peers
@@ -26,24 +28,45 @@ def cases(limits, lengths=(512, 1024, 2048, 4096), threads=(1, 2), dtypes=("f32"
             yield case(limits, f"prefill {name} N2048", "f32", 2048, count, **options)
 
 
-def case(limits, name, dtype, length, threads, *, size=SIZE, kv_heads=HEADS, window=None, causal=True):
+@functools.lru_cache(maxsize=1)
+def inputs(length, size, kv_heads):
+    """q, k, v [1, H, N, D] and positions [1, Hkv, N], in float32."""
     rng = np.random.default_rng(0)
     data = [rng.standard_normal((1, heads, length, size), np.float32) for heads in (HEADS, kv_heads, kv_heads)]
-    z = rng.standard_normal((1, kv_heads, length)).astype(np.float32).cumsum(-1)
-    q, k, v = (convert(x, dtype) for x in data)
-    out = np.empty_like(q)
+    return data, rng.standard_normal((1, kv_heads, length)).astype(np.float32).cumsum(-1)
+
+
+def case(limits, name, dtype, length, threads, *, size=SIZE, kv_heads=HEADS, window=None, causal=True):
     rope = repo.Rope(theta=500000.0)
 
-    def ours():
-        repo.set_num_threads(threads)
-        repo.attention(q, k, v, z, z, rope=rope, causal=causal, window=window, out=out)
+    def calls():
+        data, z = inputs(length, size, kv_heads)
+        q, k, v = (convert(x, dtype) for x in data)
+        out = np.empty_like(q)
+
+        def call():
+            repo.set_num_threads(threads)
+            repo.attention(q, k, v, z, z, rope=rope, causal=causal, window=window, out=out)
+
+        return call
 
     rows = np.arange(1, length + 1)
     pairs = length * length if not causal else length * length / 2 if window is None else np.minimum(rows, window).sum()
-    plain = size == SIZE and kv_heads == HEADS and window is None and causal
     return Case(name=name, dtype=dtype, threads=threads, work=4.0 * HEADS * size * float(pairs) / 1e9, unit="GFLOP/s",
-                limit=limits.fma(threads), ours=ours,
-                peers=lambda: peers.attention(data, z, dtype, threads) if plain else {})
+                limit=limits.fma(threads), ours=lazily(calls),
+                peers=lambda: {} if window else peers.attention(*inputs(length, size, kv_heads), dtype, threads, causal))
+
+
+def lazily(make):
+    """The function that `make` returns, made at the first call."""
+    made = []
+
+    def call():
+        if not made:
+            made.append(make())
+        return made[0]()
+
+    return call
 
 
 def convert(array, dtype):

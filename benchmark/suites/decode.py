@@ -1,8 +1,8 @@
 """One query against a cache of 4096 rotated keys: H 16, D 128, batch 1 and 8, bound by the bytes of the cache.
 
 The caches rotate over more memory than a third-level cache holds. The limit reads the same caches on as many threads
-in the same rounds, or does the multiply-adds of all queries where that takes longer (grouped heads). Peers: torch SDPA
-and ONNX Runtime's GroupQueryAttention on the same caches, without rotation.
+in the same rounds, or does the multiply-adds of all queries where that takes longer (grouped heads). Peer: torch SDPA
+on the same caches, without rotation.
 """
 
 import functools
@@ -13,7 +13,7 @@ import numpy as np
 import peers
 import repo_mlir as repo
 from suites import Case
-from suites.attention import convert
+from suites.attention import convert, lazily
 
 HEADS, SIZE, KEYS = 16, 128, 4096
 BYTES = 256 << 20
@@ -69,14 +69,3 @@ def case(limits, name, dtype, batch, kv_heads, threads):
     return Case(name=name, dtype=dtype, threads=threads, work=size / 1e9, unit="GB/s", limit=0, bar=lazily(reader),
                 ours=lazily(calls), peers=lambda: peers.decode(*data(dtype, batch, kv_heads), dtype, threads))
 
-
-def lazily(make):
-    """The function that `make` returns, made at the first call."""
-    made = []
-
-    def call():
-        if not made:
-            made.append(make())
-        return made[0]()
-
-    return call

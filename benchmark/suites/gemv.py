@@ -10,7 +10,7 @@ import numpy as np
 
 import repo_mlir as repo
 from suites import Case
-from suites.decode import lazily
+from suites.attention import lazily
 from suites.linear import LINEAR, convert, packed_linear, torch_linear
 
 DEPTH, WIDTH, BYTES = 2048, 8192, 320 << 20
