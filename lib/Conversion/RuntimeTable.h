@@ -22,7 +22,7 @@ namespace mlir::repo {
 
 /// Version of the interface between emitted code and the runtime
 /// (REPO_RT_ABI_VERSION).
-constexpr int32_t runtimeAbiVersion = 2;
+constexpr int32_t runtimeAbiVersion = 3;
 
 /// The first field of `repo_library_info` (REPO_RT_LIBRARY_MAGIC): "REPOLIB1".
 constexpr int64_t libraryMagic = 0x3142494c4f504552;
@@ -38,6 +38,7 @@ enum class RuntimeFunction : int32_t {
   encode_map,   // void (ctx, map, encoded)
   wrong_size,   // void (ctx, int32_t argument, int32_t dim, int64_t expected,
                 // int64_t found); does not return
+  gemm,         // void (ctx, gemm)
 };
 
 /// Calls a function of the runtime; the result is null where it returns

@@ -245,6 +245,9 @@ static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
        !request.options.chip.empty());
   arithmetic.cache =
       request.cacheDtype.empty() ? request.dtype : request.cacheDtype;
+  arithmetic.bf16Attention = arithmetic.bf16Weights &&
+                             arithmetic.cache == "bf16" &&
+                             !request.options.chip.empty();
   for (const std::string &type : {request.dtype, arithmetic.cache})
     if (type != "f32" && type != "bf16") {
       error = "expected dtype f32 or bf16, got `" + type + "`";
@@ -295,8 +298,11 @@ LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
   // The graph is shown as it is written, comments and all.
   if (request.emit == "mlir" && request.options.stopAfter == "graph")
     return writeFile(request.output, text->getBuffer(), messages);
+  DriverRequest withGemms = request;
+  withGemms.options.gemms = true;
   CompileResult result;
-  if (failed(compileText(context, std::move(text), request, messages, result)))
+  if (failed(
+          compileText(context, std::move(text), withGemms, messages, result)))
     return failure();
   if (request.emit != "so")
     return writeFile(request.output, result.output, messages);

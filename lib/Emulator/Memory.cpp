@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Machine.h"
+#include "Streams.h"
 #include <mutex>
 
 using namespace repo::emulator;
@@ -42,6 +43,16 @@ void repo_emulator_forbid(const void *memory) {
   auto it = ranges.map.find(reinterpret_cast<uint64_t>(memory));
   if (it != ranges.map.end() && --it->second.second == 0)
     ranges.map.erase(it);
+}
+
+bool repo::emulator::isAllowed(const void *memory, uint64_t bytes) {
+  Ranges &ranges = getRanges();
+  std::lock_guard<std::mutex> lock(ranges.mutex);
+  uint64_t address = reinterpret_cast<uint64_t>(memory);
+  for (auto it = ranges.map.upper_bound(address); it != ranges.map.begin();)
+    if (address + bytes <= (--it)->second.first)
+      return true;
+  return false;
 }
 
 void Machine::checkGlobal(uint64_t address, uint64_t bytes, uint32_t alignment,

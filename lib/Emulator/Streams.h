@@ -45,6 +45,8 @@ int submit(void *stream, std::function<int()> work);
 /// Memory of the device that holds no number yet; null where there is none.
 void *allocate(uint64_t bytes);
 void release(void *memory);
+/// Whether kernels may use all of these bytes.
+bool isAllowed(const void *memory, uint64_t bytes);
 /// Memory that lives as long as the graph that is recorded.
 int allocateInGraph(void *stream, uint64_t bytes, uint64_t *address);
 

@@ -159,7 +159,8 @@ Val GraphWriter::swiglu(const Val &gate, const Val &up) {
 }
 
 Val GraphWriter::splitHeads(const Val &input, int64_t heads, int64_t size) {
-  Val value = fresh("heads", tensorType({-1, tokens, heads, size}, "f32"));
+  Val value = fresh(
+      "heads", tensorType({-1, tokens, heads, size}, elementOf(input.type)));
   os << "  " << value.name << " = tensor.expand_shape " << input.name
      << " [[0], [1], [2, 3]] output_shape [%b, " << tokenSize() << ", " << heads
      << ", " << size << "] : " << input.type << " into " << value.type << "\n";
@@ -167,7 +168,7 @@ Val GraphWriter::splitHeads(const Val &input, int64_t heads, int64_t size) {
 }
 
 Val GraphWriter::mergeHeads(const Val &input, int64_t width) {
-  Val merged = fresh("merged", rows(width));
+  Val merged = fresh("merged", rows(width, elementOf(input.type)));
   os << "  " << merged.name << " = tensor.collapse_shape " << input.name
      << " [[0], [1], [2, 3]] : " << input.type << " into " << merged.type
      << "\n";

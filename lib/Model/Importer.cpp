@@ -358,6 +358,8 @@ void ModelWriter::writeLayer(size_t number) {
   Val k = blockNorm("k_normed", linear("k", input, w["k_proj"], keyWidth),
                     "k_norm", keyWidth);
   Val v = linear("v", input, w["v_proj"], keyWidth);
+  if (arithmetic.bf16Attention)
+    q = rounded(q, queryWidth, "bf16");
   Val caches;
   Val o = attend(splitHeads(q, c.heads, c.headSize),
                  splitHeads(k, c.kvHeads, c.headSize),

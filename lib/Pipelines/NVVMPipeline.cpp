@@ -37,8 +37,12 @@ void repo::buildNVVMSchedulePipeline(OpPassManager &pm,
   pm.addPass(createApproximateMath());
 }
 
-void repo::buildNVVMTilePipeline(OpPassManager &pm) {
+void repo::buildNVVMTilePipeline(OpPassManager &pm,
+                                 const NVVMOptions &options) {
   buildBufferizePipeline(pm);
+  if (options.gemms)
+    pm.addNestedPass<func::FuncOp>(createConvertContractionsToGemm());
+  pm.addPass(createScheduleAttentionDecode());
   pm.addPass(createScheduleAttentionMma());
   pm.addPass(createScheduleAttentionSpecialized());
 }
@@ -73,5 +77,6 @@ void repo::buildLowerKernelsPipeline(OpPassManager &pm) {
 
 void repo::buildLowerHostPipeline(OpPassManager &pm) {
   pm.addPass(createConvertLaunches());
+  pm.addPass(createConvertGemms());
   buildLowerBuffersPipeline(pm);
 }

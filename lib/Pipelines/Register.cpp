@@ -45,7 +45,7 @@ void mlir::repo::registerPipelines() {
       [](OpPassManager &pm, const NVVMOptions &options) {
         pm.addPass(createMaterializeDestinations());
         buildNVVMSchedulePipeline(pm, options);
-        buildNVVMTilePipeline(pm);
+        buildNVVMTilePipeline(pm, options);
         buildNVVMKernelPipeline(pm);
         buildLowerKernelsPipeline(pm);
       });

@@ -45,6 +45,7 @@ CudaState::~CudaState() {
       cuda.synchronize();
     for (auto &[serial, module] : device.modules)
       cuda.unloadModule(module);
+    device.products.close();
     void *popped;
     cuda.popContext(&popped);
     cuda.releasePrimary(device.ordinal);

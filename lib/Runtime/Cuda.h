@@ -9,6 +9,7 @@
 #ifndef REPO_LIB_RUNTIME_CUDA_H
 #define REPO_LIB_RUNTIME_CUDA_H
 
+#include "CublasLt.h"
 #include "repo/Runtime/runtime.h"
 #include <map>
 #include <string>
@@ -41,6 +42,10 @@ public:
   int32_t encodeMap(repo_rt_context *context, const repo_rt_map *map,
                     void *encoded);
 
+  int32_t multiply(repo_rt_context *context, const repo_rt_gemm &product) {
+    return active->products.run(context, *driver, product, stream);
+  }
+
   /// Tensors of the host that emulated kernels may use, until `leave`.
   void allowHost(void *memory, uint64_t bytes);
 
@@ -54,6 +59,7 @@ private:
     int ordinal = 0;
     void *primary = nullptr;
     int architecture = 0;
+    MatrixProducts products;
     /// By the number of the images: a library may lie where another one was.
     std::map<int64_t, void *> modules;
     struct Function {

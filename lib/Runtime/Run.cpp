@@ -331,6 +331,11 @@ static void encodeMap(repo_rt_context *context, const repo_rt_map *map,
     abandon(context, code);
 }
 
+static void gemm(repo_rt_context *context, const repo_rt_gemm *product) {
+  if (int32_t code = context->cuda.multiply(context, *product))
+    abandon(context, code);
+}
+
 const repo_rt_api repo_rt::api = {REPO_RT_ABI_VERSION,
                                   sizeof(repo_rt_api),
                                   run,
@@ -340,4 +345,5 @@ const repo_rt_api repo_rt::api = {REPO_RT_ABI_VERSION,
                                   release,
                                   launch,
                                   encodeMap,
-                                  wrongSize};
+                                  wrongSize,
+                                  gemm};

@@ -62,18 +62,19 @@ static void addStage(OpPassManager &pm, StringRef stage,
   EntryOptions entries;
   entries.features = options.target.getFeatureList();
   if (!options.chip.empty()) {
+    NVVMOptions nvvm;
+    nvvm.chip = options.chip;
+    nvvm.report = options.report;
+    nvvm.gemms = options.gemms;
     if (stage == "schedule") {
       entries.target = options.emulate ? "emulator" : "cuda";
       if (hasHostCode(options))
         buildEntryPipeline(pm, entries);
       else
         pm.addPass(createMaterializeDestinations());
-      NVVMOptions nvvm;
-      nvvm.chip = options.chip;
-      nvvm.report = options.report;
       buildNVVMSchedulePipeline(pm, nvvm);
     } else if (stage == "tile") {
-      buildNVVMTilePipeline(pm);
+      buildNVVMTilePipeline(pm, nvvm);
     } else if (stage == "vector") {
       buildNVVMKernelPipeline(pm);
     } else if (stage == "llvm") {

@@ -47,3 +47,22 @@ func.func @plain(%a: tensor<1x4x?x64xf32>, %b: tensor<1x4x?x80xf16>, %c: tensor<
   %3 = repo.attention %c, %c, %c mask(%m) into %c : (tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x1x?x?xi1>, tensor<1x4x?x64xf16>) -> tensor<1x4x?x64xf16>
   return %0, %1, %2, %3 : tensor<1x4x?x64xf32>, tensor<1x4x?x80xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>
 }
+
+// One query: the heads of a group are the rows of a matrix, and keys are split over warps. A copy engine knows no
+// pages; tiles of keys lie in one.
+// CHECK-LABEL: func.func @decode
+// CHECK: kernel_strategy = #repo.kernel_strategy<unit = mma, query_block = 16, key_block = 16, stages = 4, warps = 4, split_keys = 64>
+// SM90-LABEL: func.func @decode
+// SM90: split_keys = 64>
+// SM90: kernel_strategy = #repo.kernel_strategy<unit = wgmma, query_block = 128, key_block = 64, stages = 2, warps = 8>
+func.func @decode(%q: tensor<?x8x1x128xbf16>, %p: tensor<?x8x?x128xbf16>, %k: tensor<?x2x?x128xbf16>,
+    %pages: tensor<?x2x64x128xbf16>, %table: tensor<?x?xi32>, %lengths: tensor<?xi32>)
+    -> (tensor<?x8x1x128xbf16>, tensor<?x8x?x128xbf16>) {
+  %view = repo.cache_view %pages table(%table) lengths(%lengths)
+    : (tensor<?x2x64x128xbf16>, tensor<?x?xi32>, tensor<?xi32>) -> tensor<?x2x?x128xbf16>
+  %0 = repo.attention %q, %k, %k into %q
+    : (tensor<?x8x1x128xbf16>, tensor<?x2x?x128xbf16>, tensor<?x2x?x128xbf16>, tensor<?x8x1x128xbf16>) -> tensor<?x8x1x128xbf16>
+  %1 = repo.attention %p, %view, %view into %p
+    : (tensor<?x8x?x128xbf16>, tensor<?x2x?x128xbf16>, tensor<?x2x?x128xbf16>, tensor<?x8x?x128xbf16>) -> tensor<?x8x?x128xbf16>
+  return %0, %1 : tensor<?x8x1x128xbf16>, tensor<?x8x?x128xbf16>
+}

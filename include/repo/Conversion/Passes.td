@@ -298,6 +298,44 @@ def ConvertKernelsToNVVM : Pass<"repo-convert-kernels-to-nvvm", "::mlir::gpu::GP
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
 }
 
+def ConvertContractionsToGemm : Pass<"repo-convert-contractions-to-gemm", "::mlir::func::FuncOp"> {
+  let summary = "let the library of the device multiply matrices";
+  let description = [{
+    Contractions of `[..., M, K]` and `[N, K]` or `[K, N]` on buffers, of bf16, f16 or f32 with sums in f32,
+    become `repo.gemm`. Where zeros are written to the result just before, the product
+    overwrites it instead. Other contractions stay, and become kernels.
+
+    Before:
+
+    ```mlir
+    linalg.fill ins(%zero : f32) outs(%y : memref<?x?x512xf32>)
+    linalg.contract indexing_maps = [(b, n, o, i) -> (b, n, i), (b, n, o, i) -> (o, i), (b, n, o, i) -> (b, n, o)]
+      ins(%h, %w : memref<?x?x2048xbf16>, memref<512x2048xbf16>) outs(%y : memref<?x?x512xf32>)
+    ```
+
+    After: `repo.gemm %h, %w into %y {transpose_b} : ...`
+  }];
+  let statistics = [Statistic<"numProducts", "num-products", "Number of contractions that became products">];
+  let dependentDialects = ["::mlir::repo::RepoDialect"];
+}
+
+def ConvertGemms : Pass<"repo-convert-gemms", "::mlir::ModuleOp"> {
+  let summary = "turn matrix products into calls of the runtime";
+  let description = [{
+    `repo.gemm` becomes a call of `gemm` through the table of the context, with the numbers of
+    `struct repo_rt_gemm`: addresses, sizes and strides.
+
+    Before: `repo.gemm %a, %b into %c : ...`. After (shortened):
+
+    ```mlir
+    llvm.store %rows, %numbers ...
+    llvm.call %gemm(%context, %numbers)
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::memref::MemRefDialect"];
+}
+
 def ScheduleAttentionMma : Pass<"repo-schedule-attention-mma", "::mlir::ModuleOp"> {
   let summary = "attention on buffers to tiles for tensor cores";
   let description = [{
@@ -396,6 +434,47 @@ def ScheduleAttentionSpecialized : Pass<"repo-schedule-attention-specialized", "
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
     "::mlir::nvgpu::NVGPUDialect", "::mlir::scf::SCFDialect", "::mlir::repo::tile::RepoTileDialect"];
+}
+
+def ScheduleAttentionDecode : Pass<"repo-schedule-attention-decode", "::mlir::ModuleOp"> {
+  let summary = "attention of few queries on buffers, keys split over warps";
+  let description = [{
+    Turns `repo.attention` on buffers with a `#repo.kernel_strategy` of `split_keys` into two
+    kernels. In the first every warp takes `split_keys` keys of a KV head for all queries of the
+    heads that share it, which are the rows of its matrices: keys and values stream through
+    stages of its own, `stages` deep, straight from a cache or by the table of its pages. The
+    second merges the softmaxes of the parts.
+
+    Before:
+
+    ```mlir
+    repo.attention %q, %k, %v query_positions(%zq) offset(%at) into %out {rope = #r, causal,
+        kernel_strategy = #repo.kernel_strategy<unit = mma, query_block = 16, key_block = 16, stages = 4,
+                                                warps = 4, split_keys = 64>}
+      : (memref<?x16x1x128xbf16>, memref<?x4x?x128xbf16>, ...)
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %max, %sum, %acc = memref.alloc(%batches, %parts, %c4) ...
+    gpu.launch blocks(%block, %head, %batch) in (%blocks, %c4, %batches) threads(...) in (%c128, %c1, %c1) {
+      ...
+      %found:3 = scf.for %tile = %first to %last step %c1 iter_args(...) {
+        nvvm.cp.async.wait.group 2
+        nvvm.bar.warp.sync %all
+        repo_tile.copy_async %k[%row] rows(%from to %to) into %keys[%stage] {threads = 32, warp} ...
+        ...
+      }
+      repo_tile.store %found#0, %acc[...] ...
+    }
+    scf.parallel (%b, %h, %n, %e) = ... { ... sums over parts, each times 2^(max - largest max) ... }
+    ```
+  }];
+  let statistics = [Statistic<"numScheduled", "num-scheduled", "Number of kernels made">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
+    "::mlir::scf::SCFDialect", "::mlir::repo::tile::RepoTileDialect"];
 }
 
 def ConvertTilesToNVVM : Pass<"repo-convert-tiles-to-nvvm", "::mlir::gpu::GPUModuleOp"> {

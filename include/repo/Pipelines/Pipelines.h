@@ -80,6 +80,9 @@ struct NVVMOptions : PassPipelineOptions<NVVMOptions> {
                            llvm::cl::desc("a GPU, such as sm_80 or sm_90a")};
   Option<bool> report{*this, "report", llvm::cl::init(false),
                       llvm::cl::desc("say by remarks what was decided")};
+  Option<bool> gemms{*this, "gemms", llvm::cl::init(false),
+                     llvm::cl::desc("plain products by cuBLASLt, which is "
+                                    "opened at run time")};
 };
 
 /// The NVIDIA path behind the entries, in four stages: attention that the
@@ -88,7 +91,7 @@ struct NVVMOptions : PassPipelineOptions<NVVMOptions> {
 /// gpu.module, launches on the host; kernels in the NVVM and LLVM dialects. The
 /// host's code stays as it is.
 void buildNVVMSchedulePipeline(OpPassManager &pm, const NVVMOptions &options);
-void buildNVVMTilePipeline(OpPassManager &pm);
+void buildNVVMTilePipeline(OpPassManager &pm, const NVVMOptions &options);
 void buildNVVMKernelPipeline(OpPassManager &pm);
 void buildLowerKernelsPipeline(OpPassManager &pm);
 

@@ -73,7 +73,7 @@ typedef struct {
 extern "C" {
 #endif
 
-#define REPO_RT_ABI_VERSION 2
+#define REPO_RT_ABI_VERSION 3
 #define REPO_RT_LIBRARY_MAGIC INT64_C(0x3142494c4f504552) /* "REPOLIB1" */
 
 #if defined(__GNUC__)
@@ -267,6 +267,17 @@ struct repo_rt_map {
   int64_t swizzle, l2_promotion, fill;
 };
 
+/** A matrix product by cuBLASLt: c = a b, or a b^T, (+ c). Rows of a and c in
+ * `batch` groups; addresses; strides in elements; element types as numbers of
+ * cudaDataType. */
+struct repo_rt_gemm {
+  int64_t type, result_type;
+  int64_t a, b, c;
+  int64_t batch, rows, columns, depth;
+  int64_t a_batch, a_row, c_batch, c_row, b_row;
+  int64_t transpose_b, accumulate;
+};
+
 /** What emitted code calls. The first member of a context points to it. */
 struct repo_rt_api {
   int32_t abi_version;
@@ -297,6 +308,8 @@ struct repo_rt_api {
    * task. */
   void (*wrong_size)(repo_rt_context *context, int32_t argument,
                      int32_t dimension, int64_t expected, int64_t found);
+  /** Multiplies matrices on the context's stream. Fails as `launch`. */
+  void (*gemm)(repo_rt_context *context, const struct repo_rt_gemm *gemm);
 };
 
 #ifdef __cplusplus

@@ -15,10 +15,10 @@ using namespace mlir;
 using namespace mlir::repo;
 using namespace mlir::repo::tile;
 
-/// A name that no launch of the function has.
-static std::string findKernelName(FunctionOpInterface function) {
+std::string mlir::repo::findKernelName(Operation *op, StringRef kind) {
+  auto function = op->getParentOfType<FunctionOpInterface>();
   unsigned number = 0;
-  std::string prefix = function.getName().str() + "_attention";
+  std::string prefix = (function.getName() + "_" + kind).str();
   function.walk([&](gpu::LaunchOp launch) {
     auto name = launch.getFunctionAttr();
     number += name && name.getValue().starts_with(prefix);
@@ -33,7 +33,7 @@ void AttentionSchedule::startLaunch(int64_t threads) {
   Value blocks = tiles.ceilDiv(tiles.queries, queryBlock);
   Value one = tiles.index(1);
   Value bytes = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(0));
-  std::string name = findKernelName(op->getParentOfType<FunctionOpInterface>());
+  std::string name = findKernelName(op, "attention");
   launch =
       gpu::LaunchOp::create(b, loc, tiles.index(op.getNumQueryHeads()), batches,
                             blocks, tiles.index(threads), one, one, bytes);
@@ -101,7 +101,10 @@ unsigned mlir::repo::scheduleAttention(
   for (AttentionOp op : ops) {
     OpBuilder builder(op);
     build(builder, op);
+    SmallVector<Operation *> views = {op.getKey().getDefiningOp(),
+                                      op.getValue().getDefiningOp()};
     op.erase();
+    eraseUnusedViews(views);
   }
   return ops.size();
 }

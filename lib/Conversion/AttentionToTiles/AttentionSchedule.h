@@ -53,6 +53,9 @@ private:
   int64_t sharedBytes = 0;
 };
 
+/// A name that no launch of the function around an op has: FUNCTION_kindN.
+std::string findKernelName(Operation *op, llvm::StringRef kind);
+
 /// Schedules by `build` the ops on buffers whose strategy `takes`; returns how
 /// many.
 unsigned

@@ -111,6 +111,17 @@ Value AttentionTiles::fill(FragmentType type, double value) {
       .front();
 }
 
+/// The first element of a vector in memory, for all rows.
+Value AttentionTiles::fillRows(Value vector) {
+  return map({}, rowType(b.getF32Type()),
+             [&](OpBuilder &nested, Location at,
+                 ValueRange) -> SmallVector<Value> {
+               Value zero = arith::ConstantIndexOp::create(nested, at, 0);
+               return {memref::LoadOp::create(nested, at, vector, zero)};
+             })
+      .front();
+}
+
 Value AttentionTiles::scaleRows(Value matrix, Value rows) {
   return map({matrix, rows}, matrix.getType(),
              [](OpBuilder &nested, Location at,
@@ -132,12 +143,22 @@ Value AttentionTiles::rotate(Value input, Value firstRow) {
   if (!positions)
     return input;
   int64_t heads = cast<ShapedType>(positions.getType()).getDimSize(1);
-  Value positionHead = heads == 1                          ? index(0)
-                       : heads == op.getNumKeyValueHeads() ? keyHead
-                                                           : head;
-  Value z =
-      LoadRowsOp::create(b, loc, rowType(b.getF32Type()),
-                         sliceRows(positions, positionHead), firstRow, queries);
+  Value z;
+  if (rowsAreHeads && heads == op.getNumQueryHeads()) {
+    int64_t group = op.getGroupSize();
+    z = LoadRowsOp::create(b, loc, rowType(b.getF32Type()),
+                           sliceHeads(positions, AffineMap(), group), firstRow,
+                           index(group));
+  } else {
+    Value positionHead = heads == 1                          ? index(0)
+                         : heads == op.getNumKeyValueHeads() ? keyHead
+                                                             : head;
+    Value row = sliceRows(positions, positionHead);
+    z = rowsAreHeads ? fillRows(row)
+                     : LoadRowsOp::create(b, loc, rowType(b.getF32Type()), row,
+                                          firstRow, queries)
+                           .getResult();
+  }
   RopeAttr rope = *op.getRope();
   auto pairing = rope.getLayout() == PairLayout::half ? Pairing::half
                                                       : Pairing::interleaved;
@@ -278,7 +299,9 @@ Value AttentionTiles::maskScores(Value scores, Value firstRow, Value firstKey) {
         auto plus = [&](Value x, Value y) -> Value {
           return arith::AddIOp::create(nested, at, x, y);
         };
-        Value place = plus(offset, plus(firstRow, s.toIndex(in[0])));
+        Value place = rowsAreHeads
+                          ? offset
+                          : plus(offset, plus(firstRow, s.toIndex(in[0])));
         Value last = plus(limit, constant(-1)), first = constant(0);
         if (band.second >= 0)
           last = arith::MinSIOp::create(

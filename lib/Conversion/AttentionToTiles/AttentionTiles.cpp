@@ -26,6 +26,16 @@ static int64_t sizeOf(Value operand, AffineMap map, unsigned dim) {
   return cast<ShapedType>(operand.getType()).getDimSize(position);
 }
 
+void mlir::repo::eraseUnusedViews(ArrayRef<Operation *> views) {
+  for (Operation *view : SetVector<Operation *>(views.begin(), views.end()))
+    if (isa_and_nonnull<CacheViewOp>(view) && view->use_empty())
+      view->erase();
+}
+
+static int64_t getPageSize(CacheViewOp view) {
+  return cast<ShapedType>(view.getPages().getType()).getDimSize(2);
+}
+
 AttentionTiles::AttentionTiles(OpBuilder &builder, AttentionOp op)
     : b(builder), loc(op.getLoc()), op(op),
       strategy(op.getKernelStrategyAttr()), band(op.getBand()) {
@@ -72,10 +82,15 @@ void AttentionTiles::prepareHost() {
     return getValueOrCreateConstantIndexOp(b, loc, op.getDimSize(b, loc, dim));
   };
   queries = size(AttentionOp::N);
-  keys = size(AttentionOp::M);
-  offset = op.getOffset();
-  if (!offset)
-    offset = sub(keys, queries);
+  if (auto view = op.getKey().getDefiningOp<CacheViewOp>()) {
+    Value entries = memref::DimOp::create(b, loc, view.getTable(), 1);
+    keys = mul(entries, getPageSize(view));
+  } else {
+    keys = size(AttentionOp::M);
+  }
+  hostOffset = op.getOffset();
+  if (!hostOffset)
+    hostOffset = sub(keys, queries);
   makeFrequencies();
 }
 
@@ -116,6 +131,7 @@ void AttentionTiles::enterBlock(Value batchIndex, Value headIndex,
     Value loaded = memref::LoadOp::create(b, loc, value, ValueRange(batch));
     return arith::IndexCastOp::create(b, loc, b.getIndexType(), loaded);
   };
+  offset = hostOffset;
   if (isa<MemRefType>(offset.getType()))
     offset = perBatch(offset);
   limit = keys;
@@ -160,6 +176,76 @@ KeyTiles AttentionTiles::getKeyTiles(int64_t queryBlock, int64_t keyBlock) {
 //===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
+
+TileRows AttentionTiles::getKeyRows(Value first, const KeyTiles &range) {
+  return getRows(op.getKey(), op.getKeyMap(), first, range);
+}
+TileRows AttentionTiles::getValueRows(Value first, const KeyTiles &range) {
+  return getRows(op.getValue(), op.getValueMap(), first, range);
+}
+
+/// Of a view of pages: a page that is not there, and rows past the length, are
+/// zeros.
+TileRows AttentionTiles::getRows(Value operand, AffineMap map, Value first,
+                                 const KeyTiles &range) {
+  auto view = operand.getDefiningOp<CacheViewOp>();
+  if (!view)
+    return {slice(operand, map, keyHead, AttentionOp::M), first, range.firstKey,
+            range.lastKey};
+  auto load = [&](Value buffer, ValueRange indices) -> Value {
+    Value loaded = memref::LoadOp::create(b, loc, buffer, indices);
+    return arith::IndexCastOp::create(b, loc, b.getIndexType(), loaded);
+  };
+  int64_t pageSize = getPageSize(view);
+  Value row = arith::RemUIOp::create(b, loc, first, index(pageSize));
+  Value page = load(view.getTable(), {batch, floorDiv(first, pageSize)});
+  Value numPages = memref::DimOp::create(b, loc, view.getPages(), 0);
+  Value exists =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, page, numPages);
+  page = arith::SelectOp::create(b, loc, exists, page, index(0));
+  Value start = sub(first, row);
+  Value end = sub(min(range.lastKey, load(view.getLengths(), batch)), start);
+  end = arith::SelectOp::create(b, loc, exists, end, index(0));
+
+  auto type = cast<MemRefType>(view.getPages().getType());
+  SmallVector<OpFoldResult> offsets = {page, keyHead, b.getIndexAttr(0),
+                                       b.getIndexAttr(0)},
+                            sizes = {b.getIndexAttr(1), b.getIndexAttr(1),
+                                     b.getIndexAttr(pageSize),
+                                     b.getIndexAttr(type.getDimSize(3))},
+                            strides(4, b.getIndexAttr(1));
+  MemRefType result = memref::SubViewOp::inferRankReducedResultType(
+      {pageSize, type.getDimSize(3)}, type, offsets, sizes, strides);
+  Value matrix = memref::SubViewOp::create(b, loc, result, view.getPages(),
+                                           offsets, sizes, strides);
+  return {matrix, row, sub(range.firstKey, start), end};
+}
+
+Value AttentionTiles::sliceHeads(Value operand, AffineMap map, int64_t heads) {
+  auto type = cast<MemRefType>(operand.getType());
+  SmallVector<OpFoldResult> offsets, sizes,
+      strides(type.getRank(), b.getIndexAttr(1));
+  SmallVector<int64_t> shape;
+  // Operands without channels are in the order (b, h, n).
+  for (int64_t position = 0; position != type.getRank(); ++position) {
+    unsigned dim =
+        map ? cast<AffineDimExpr>(map.getResult(position)).getPosition()
+            : unsigned(position);
+    bool isHead = dim == AttentionOp::H,
+         isToken = dim == AttentionOp::B || dim == AttentionOp::N;
+    offsets.push_back(dim == AttentionOp::B ? OpFoldResult(batch)
+                      : isHead              ? OpFoldResult(head)
+                                            : b.getIndexAttr(0));
+    int64_t size = isToken ? 1 : isHead ? heads : type.getDimSize(position);
+    sizes.push_back(b.getIndexAttr(size));
+    if (!isToken)
+      shape.push_back(size);
+  }
+  MemRefType result = memref::SubViewOp::inferRankReducedResultType(
+      shape, type, offsets, sizes, strides);
+  return memref::SubViewOp::create(b, loc, result, operand, offsets, sizes,
+                                   strides);
+}
 
 Value AttentionTiles::slice(Value operand, AffineMap map, Value headIndex,
                             AttentionOp::Dim tokens) {

@@ -34,6 +34,15 @@ struct KeyTiles {
   Value firstKey, lastKey;
 };
 
+/// Rows of keys or values as a copy takes them: from `row` of a matrix, those
+/// in [from, to).
+struct TileRows {
+  Value matrix, row, from, to;
+};
+
+/// Erases views of pages, among these, that nobody reads any more.
+void eraseUnusedViews(ArrayRef<Operation *> views);
+
 /// Builds the code of one op in one kernel.
 class AttentionTiles {
 public:
@@ -56,6 +65,11 @@ public:
 
   KeyTiles getKeyTiles(int64_t queryBlock, int64_t keyBlock);
 
+  /// Keys, or values, from `first` on, which do not reach past a page. Those
+  /// outside of the range that queries see are left out.
+  TileRows getKeyRows(Value first, const KeyTiles &range);
+  TileRows getValueRows(Value first, const KeyTiles &range);
+
   //===--- Memory -------------------------------------------------------===//
   /// The matrix of one head of an operand of the op: [tokens, channels].
   Value slice(Value operand, AffineMap map, Value head,
@@ -66,6 +80,8 @@ public:
   Value sliceOutput();
   /// The head of keys and values for the block's query head.
   Value getKeyHead() { return keyHead; }
+  /// The only query of the heads from `head` on: [heads, channels].
+  Value sliceHeads(Value operand, AffineMap map, int64_t heads);
   /// The tokens of one head of [B, H | 1, N].
   Value sliceRows(Value operand, Value head);
 
@@ -90,6 +106,9 @@ public:
   /// unless `alpha` is given to do so later.
   Value weigh(Value scores, SoftmaxState &state, Value *alpha = nullptr);
   Value scaleRows(Value matrix, Value rows);
+  Value fillRows(Value vector);
+  /// The factor from scores to exponents of 2.
+  double getExponentScale();
   /// Writes outputs of the rows from `firstRow` on.
   void finish(const SoftmaxState &state, Value firstRow);
 
@@ -101,19 +120,23 @@ public:
   /// D and E.
   int64_t headSize, valueSize;
   Value queries, keys;
+  /// Rows of fragments are heads that share keys, of one query.
+  bool rowsAreHeads = false;
+  /// Of the block.
+  Value batch, head, keyHead;
 
 private:
+  TileRows getRows(Value operand, AffineMap map, Value first,
+                   const KeyTiles &range);
   void makeFrequencies();
   Value maskScores(Value scores, Value firstRow, Value firstKey);
   Value addBias(OpBuilder &nested, Location at, Value score, Value row,
                 Value column, bool masked);
 
   bool bySoftmaxUnit();
-  /// The factor from scores to exponents of 2.
-  double getExponentScale();
 
-  Value batch, head, keyHead, firstQuery;
-  Value offset, limit, frequencies;
+  Value firstQuery;
+  Value hostOffset, offset, limit, frequencies;
   std::pair<int64_t, int64_t> band;
 };
 

@@ -48,7 +48,7 @@ private:
   }
 
   KeyTiles range;
-  Value firstRow, query, keyBuffer, valueBuffer, key, value;
+  Value firstRow, query, keyBuffer, valueBuffer;
 };
 } // namespace
 
@@ -65,10 +65,12 @@ void MmaSchedule::copyTile(Value tile) {
     int64_t threads = strategy.getWarps() * 32;
     // Rows that no query of the block sees are zeros: what lies there, even
     // NaN, meets no result.
-    CopyAsyncOp::create(b, loc, key, first, range.firstKey, range.lastKey,
-                        keyBuffer, stage, threads);
-    CopyAsyncOp::create(b, loc, value, first, range.firstKey, range.lastKey,
-                        valueBuffer, stage, threads);
+    TileRows keys = tiles.getKeyRows(first, range),
+             values = tiles.getValueRows(first, range);
+    CopyAsyncOp::create(b, loc, keys.matrix, keys.row, keys.from, keys.to,
+                        keyBuffer, stage, threads, /*warp=*/false);
+    CopyAsyncOp::create(b, loc, values.matrix, values.row, values.from,
+                        values.to, valueBuffer, stage, threads, /*warp=*/false);
   }
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
 }
@@ -86,7 +88,7 @@ Value MmaSchedule::loadQueries(Value warpRow) {
   Value buffer = allocate(type);
   CopyAsyncOp::create(b, loc, tiles.sliceQuery(), firstQuery, tiles.index(0),
                       tiles.queries, buffer, tiles.index(0),
-                      strategy.getWarps() * 32);
+                      strategy.getWarps() * 32, /*warp=*/false);
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
   keyBuffer = allocate(
       bufferType(strategy.getStages(), strategy.getKeyBlock(), tiles.headSize));
@@ -146,8 +148,6 @@ void MmaSchedule::build() {
   int64_t owner = strategy.getUnit() == MatrixUnit::mma ? 32 : 128;
   Value warpRow = tiles.mul(tiles.floorDiv(thread, owner), strategy.getRows());
   firstRow = tiles.add(firstQuery, warpRow);
-  key = tiles.sliceKey();
-  value = tiles.sliceValue();
   query = loadQueries(warpRow);
 
   SoftmaxState state = tiles.start(tiles.valueSize);
@@ -165,7 +165,9 @@ struct ScheduleAttentionMma
   void runOnOperation() override {
     numScheduled += scheduleAttention(
         getOperation(),
-        [](KernelStrategyAttr strategy) { return !strategy.getProducers(); },
+        [](KernelStrategyAttr strategy) {
+          return !strategy.getProducers() && !strategy.getSplitKeys();
+        },
         [](OpBuilder &builder, AttentionOp op) {
           MmaSchedule(builder, op).build();
         });

@@ -197,7 +197,7 @@ void SpecializedSchedule::fill(const Ring &ring, Value use, Value row,
                        ring.buffer, stage, ring.full);
   b.setInsertionPointToStart(branch.elseBlock());
   CopyAsyncOp::create(b, loc, ring.matrix, row, range.firstKey, range.lastKey,
-                      ring.buffer, stage, /*threads=*/32);
+                      ring.buffer, stage, /*threads=*/32, /*warp=*/false);
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
   NVVM::CpAsyncWaitGroupOp::create(b, loc, 0);
   fenceProxy();

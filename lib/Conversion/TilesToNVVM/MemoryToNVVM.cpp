@@ -42,7 +42,7 @@ struct CopyAsyncPattern : OpConversionPattern<CopyAsyncOp> {
     int64_t rows = type.getDimSize(2), panels = type.getDimSize(1),
             chunks = panels * panelColumns / 8,
             rowsAtOnce = op.getThreads() / chunks;
-    Value thread = t.thread();
+    Value thread = op.getWarp() ? t.lane() : t.thread();
     Value firstRow = t.shiftRight(thread, llvm::Log2_64(chunks));
     Value chunk = t.both(thread, chunks - 1);
 

@@ -72,3 +72,8 @@ func.func private @strategy_amx_queries() attributes {test.s = #repo.attention_s
 
 // expected-error @+1 {{expected `key_block` of unit amx to be 32, 64, 128 or 256, got 96}}
 func.func private @strategy_amx_keys() attributes {test.s = #repo.attention_strategy<query_block = 64, key_block = 96, edge_block = 64, unit = amx>}
+
+// -----
+
+// expected-error @+1 {{expected `split_keys` to be a multiple of `key_block`, with unit mma, got 40}}
+func.func private @strategy_split() attributes {test.s = #repo.kernel_strategy<unit = mma, query_block = 16, key_block = 16, stages = 2, warps = 4, split_keys = 40>}

@@ -996,3 +996,35 @@ func.func @cache_view_c2_page(%p: tensor<7x4x?x8xbf16>, %t: tensor<2x3xi32>, %l:
   %0 = repo.cache_view %p table(%t) lengths(%l) : (tensor<7x4x?x8xbf16>, tensor<2x3xi32>, tensor<2xi32>) -> tensor<2x4x48x8xbf16>
   return
 }
+
+// -----
+
+func.func @gemm_c1_rows(%a: memref<4x8xbf16>, %b: memref<8x16xbf16>, %c: memref<5x16xf32>) {
+  // expected-error @+1 {{expected `c` to have the rows of `a`, got 'memref<5x16xf32>' and 'memref<4x8xbf16>'}}
+  repo.gemm %a, %b into %c : memref<4x8xbf16>, memref<8x16xbf16>, memref<5x16xf32>
+  return
+}
+
+// -----
+
+func.func @gemm_c1_columns(%a: memref<4x8xbf16>, %b: memref<8x16xbf16>, %c: memref<4x16xf32>) {
+  // expected-error @+1 {{expected `b` to be a matrix from the columns of `a` to those of `c`, got 'memref<8x16xbf16>'}}
+  repo.gemm %a, %b into %c {transpose_b} : memref<4x8xbf16>, memref<8x16xbf16>, memref<4x16xf32>
+  return
+}
+
+// -----
+
+func.func @gemm_c2(%a: memref<4x8xf16>, %b: memref<8x16xbf16>, %c: memref<4x16xf32>) {
+  // expected-error @+1 {{expected `a` and `b` of one element type, got 'f16' and 'bf16'}}
+  repo.gemm %a, %b into %c : memref<4x8xf16>, memref<8x16xbf16>, memref<4x16xf32>
+  return
+}
+
+// -----
+
+func.func @gemm_c3(%a: memref<4x8xbf16>, %b: memref<8x16xbf16, strided<[1, 8]>>, %c: memref<4x16xf32>) {
+  // expected-error @+1 {{expected an innermost stride of 1, got 'memref<8x16xbf16, strided<[1, 8]>>'}}
+  repo.gemm %a, %b into %c : memref<4x8xbf16>, memref<8x16xbf16, strided<[1, 8]>>, memref<4x16xf32>
+  return
+}

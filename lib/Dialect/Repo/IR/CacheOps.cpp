@@ -115,7 +115,7 @@ LogicalResult CacheViewOp::verify() {
   auto pages = getPages().getType(), result = getResult().getType();
   auto table = getTable().getType(), lengths = getLengths().getType();
   for (auto [name, type, rank] :
-       {std::tuple<StringRef, RankedTensorType, int64_t>("pages", pages, 4),
+       {std::tuple<StringRef, ShapedType, int64_t>("pages", pages, 4),
         {"table", table, 2},
         {"lengths", lengths, 1},
         {"result", result, 4}})

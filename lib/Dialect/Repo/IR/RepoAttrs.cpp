@@ -249,7 +249,7 @@ LogicalResult
 KernelStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                            MatrixUnit unit, int64_t queryBlock,
                            int64_t keyBlock, int64_t stages, int64_t warps,
-                           int64_t producers) {
+                           int64_t producers, int64_t splitKeys) {
   if (producers < 0 || producers > 1 ||
       (producers && unit != MatrixUnit::wgmma))
     return emitError() << "expected `producers` to be 0, or 1 with unit wgmma, "
@@ -263,14 +263,19 @@ KernelStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   if (warps <= 0 || warps % step != 0 || warps > 32)
     return emitError() << "expected `warps` to be a multiple of " << step
                        << " up to 32, got " << warps;
-  if (queryBlock <= 0 || queryBlock % (16 * warps) != 0)
-    return emitError() << "expected `query_block` to be a multiple of "
-                       << 16 * warps << ", 16 for each warp, got "
-                       << queryBlock;
+  int64_t rows = splitKeys ? 16 : 16 * warps;
+  if (queryBlock <= 0 || queryBlock % rows != 0)
+    return emitError() << "expected `query_block` to be a multiple of " << rows
+                       << ", 16 for each warp, got " << queryBlock;
   if (keyBlock <= 0 || keyBlock % 16 != 0)
     return emitError() << "expected `key_block` to be a multiple of 16, got "
                        << keyBlock;
   if (stages < 2)
     return emitError() << "expected `stages` to be at least 2, got " << stages;
+  if (splitKeys &&
+      (unit != MatrixUnit::mma || splitKeys < 0 || splitKeys % keyBlock != 0))
+    return emitError() << "expected `split_keys` to be a multiple of "
+                          "`key_block`, with unit mma, got "
+                       << splitKeys;
   return success();
 }

@@ -56,6 +56,54 @@ struct DestinationModel : DstBufferizableOpInterfaceExternalModel<
     return success();
   }
 };
+
+/// A view stands for rows of its pages: whoever reads it reads these, and must
+/// do so before they change.
+struct CacheViewModel
+    : BufferizableOpInterface::ExternalModel<CacheViewModel, CacheViewOp> {
+  bool bufferizesToMemoryRead(Operation *, OpOperand &,
+                              const AnalysisState &) const {
+    return true;
+  }
+  bool bufferizesToMemoryWrite(Operation *, OpOperand &,
+                               const AnalysisState &) const {
+    return false;
+  }
+  AliasingValueList getAliasingValues(Operation *op, OpOperand &operand,
+                                      const AnalysisState &) const {
+    if (operand.getOperandNumber() != 0)
+      return {};
+    return {{op->getResult(0), BufferRelation::Unknown}};
+  }
+  bool isWritable(Operation *, Value, const AnalysisState &) const {
+    return false;
+  }
+  FailureOr<BufferLikeType> getBufferType(Operation *op, Value value,
+                                          const BufferizationOptions &,
+                                          const BufferizationState &,
+                                          SmallVector<Value> &) const {
+    auto type = cast<RankedTensorType>(value.getType());
+    return cast<BufferLikeType>(
+        MemRefType::get(type.getShape(), type.getElementType()));
+  }
+  LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
+                          const BufferizationOptions &options,
+                          BufferizationState &state) const {
+    auto view = cast<CacheViewOp>(op);
+    SmallVector<Value> buffers;
+    for (Value operand : op->getOperands()) {
+      FailureOr<Value> buffer = getBuffer(rewriter, operand, options, state);
+      if (failed(buffer))
+        return failure();
+      buffers.push_back(*buffer);
+    }
+    auto type = view.getResult().getType();
+    replaceOpWithNewBufferizedOp<CacheViewOp>(
+        rewriter, op, MemRefType::get(type.getShape(), type.getElementType()),
+        buffers);
+    return success();
+  }
+};
 } // namespace
 
 void mlir::repo::registerBufferizableOpInterfaceExternalModels(
@@ -67,5 +115,6 @@ void mlir::repo::registerBufferizableOpInterfaceExternalModels(
         DestinationModel<OnlineAttentionOp, true>>(*context);
     CacheAppendOp::attachInterface<DestinationModel<CacheAppendOp, true>>(
         *context);
+    CacheViewOp::attachInterface<CacheViewModel>(*context);
   });
 }

@@ -93,6 +93,61 @@ struct DecomposeOtherAttention : OpRewritePattern<AttentionOp> {
   }
 };
 
+/// A product of buffers by its definition.
+struct DecomposeGemm : OpRewritePattern<GemmOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(GemmOp op,
+                                PatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    if (!op.getAccumulate()) {
+      Value zero =
+          arith::ConstantOp::create(rewriter, loc, rewriter.getF32FloatAttr(0));
+      linalg::FillOp::create(rewriter, loc, zero, op.getC());
+    }
+    // Dimensions: rows, n, k.
+    unsigned rows = op.getA().getType().getRank() - 1, n = rows, k = rows + 1;
+    auto map = [&](unsigned leading, ArrayRef<unsigned> last) {
+      auto dims = llvm::to_vector(llvm::seq(leading));
+      llvm::append_range(dims, last);
+      return AffineMap::getMultiDimMapWithTargets(rows + 2, dims,
+                                                  rewriter.getContext());
+    };
+    AffineMap b = op.getTransposeB() ? map(0, {n, k}) : map(0, {k, n});
+    linalg::ContractOp::create(
+        rewriter, loc, ValueRange{op.getA(), op.getB()}, ValueRange{op.getC()},
+        rewriter.getAffineMapArrayAttr({map(rows, {k}), b, map(rows, {n})}));
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
+
+/// Whether the kernels of a view's readers look up its pages themselves.
+static bool isReadByKernels(CacheViewOp view) {
+  return llvm::all_of(view->getUsers(), [&](Operation *user) {
+    auto attention = dyn_cast<AttentionOp>(user);
+    return isa<tensor::DimOp>(user) ||
+           (attention && attention.getKernelStrategy() &&
+            (attention.getKey() == view.getResult() ||
+             attention.getValue() == view.getResult()) &&
+            attention.getQuery() != view.getResult());
+  });
+}
+
+/// Decomposes views of caches that something else reads.
+struct DecomposeOtherViews : OpRewritePattern<CacheViewOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(CacheViewOp op,
+                                PatternRewriter &rewriter) const override {
+    if (isReadByKernels(op))
+      return failure();
+    FailureOr<SmallVector<Value>> values = decomposeCacheView(rewriter, op);
+    if (failed(values))
+      return failure();
+    rewriter.replaceOp(op, *values);
+    return success();
+  }
+};
+
 struct Decompose : repo::impl::DecomposeBase<Decompose> {
   using DecomposeBase::DecomposeBase;
 
@@ -122,9 +177,11 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
       populateDecomposeRotatePatterns(patterns);
       patterns.add<DecomposeOtherAttention>(&getContext());
       populateDecomposeOnlineAttentionPatterns(patterns);
-      populateDecomposeCachePatterns(patterns);
+      populateDecomposeCacheAppendPatterns(patterns);
+      patterns.add<DecomposeOtherViews>(&getContext());
     } else {
       populateDecomposePatterns(patterns);
+      patterns.add<DecomposeGemm>(&getContext());
     }
     walkAndApplyPatterns(getOperation(), std::move(patterns));
     numDecomposed += before - count();
@@ -138,6 +195,9 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
         return WalkResult::advance();
       auto attention = dyn_cast<AttentionOp>(op);
       if (attention && keepKernels && attention.getKernelStrategy())
+        return WalkResult::advance();
+      auto view = dyn_cast<CacheViewOp>(op);
+      if (view && keepKernels && isReadByKernels(view))
         return WalkResult::advance();
       op->emitOpError("expected tensors, got buffers: decompose before "
                       "bufferization");

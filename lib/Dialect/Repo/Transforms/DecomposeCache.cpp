@@ -294,8 +294,14 @@ FailureOr<SmallVector<Value>> mlir::repo::decomposeCacheView(OpBuilder &builder,
           .value};
 }
 
+void mlir::repo::populateDecomposeCacheAppendPatterns(
+    RewritePatternSet &patterns) {
+  patterns.add<DecomposePattern<CacheAppendOp, decomposeCacheAppend>>(
+      patterns.getContext());
+}
+
 void mlir::repo::populateDecomposeCachePatterns(RewritePatternSet &patterns) {
-  patterns.add<DecomposePattern<CacheAppendOp, decomposeCacheAppend>,
-               DecomposePattern<CacheViewOp, decomposeCacheView>>(
+  populateDecomposeCacheAppendPatterns(patterns);
+  patterns.add<DecomposePattern<CacheViewOp, decomposeCacheView>>(
       patterns.getContext());
 }

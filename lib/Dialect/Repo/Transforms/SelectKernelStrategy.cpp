@@ -36,6 +36,14 @@ static int64_t getValueSize(AttentionOp op) {
   return typeOf(op.getValue()).getDimSize(position);
 }
 
+/// The size of the pages that keys or values lie in, or 0.
+static int64_t getPageSize(AttentionOp op) {
+  for (Value operand : {op.getKey(), op.getValue()})
+    if (auto view = operand.getDefiningOp<CacheViewOp>())
+      return typeOf(view.getPages()).getDimSize(2);
+  return 0;
+}
+
 /// Why the matrix units cannot compute the op, or "".
 static std::string getObstacle(AttentionOp op) {
   if (op->getNumResults() == 0)
@@ -68,6 +76,8 @@ static std::string getObstacle(AttentionOp op) {
     return "its keys turn with every query head of a group";
   if (op.getMask())
     return "keys that its mask hides may be NaN";
+  if (int64_t pageSize = getPageSize(op); pageSize % 64 != 0)
+    return "its pages do not hold a multiple of 64 tokens";
   return "";
 }
 
@@ -97,26 +107,74 @@ static void splitKeyRotation(RewriterBase &rewriter, AttentionOp op) {
   });
 }
 
+/// Few queries, which with the heads that share keys fit the rows of a matrix
+/// (two matrices where heads are narrow: registers hold no more): the keys are
+/// split over warps. 0 where it is not so.
+static int64_t getDecodeRows(AttentionOp op) {
+  auto position = *op.getQueryMap().getResultPosition(
+      getAffineDimExpr(AttentionOp::N, op.getContext()));
+  int64_t queries = typeOf(op.getQuery()).getDimSize(position),
+          group = op.getGroupSize();
+  bool wide = std::max(op.getHeadSize(), getValueSize(op)) == 128;
+  if (queries == 1 && group <= (wide ? 16 : 32))
+    return group;
+  return group == 1 && queries > 0 && queries <= 16 ? queries : 0;
+}
+
+/// Shared memory of a block on a chip.
+static int64_t getSharedBytes(StringRef chip) {
+  if (chip.starts_with("sm_86") || chip.starts_with("sm_89") ||
+      chip.starts_with("sm_12"))
+    return 99 << 10;
+  return 163 << 10;
+}
+
+/// Tiles of 16 keys, as deep as shared memory lets the copies of four warps be.
+static KernelStrategyAttr selectDecode(AttentionOp op, int64_t rows,
+                                       StringRef chip) {
+  constexpr int64_t keyBlock = 16, warps = 4;
+  int64_t queryBlock = (rows + 15) / 16 * 16;
+  int64_t stage = warps * keyBlock * 2 * (op.getHeadSize() + getValueSize(op)),
+          queries = queryBlock * op.getHeadSize() * 2;
+  int64_t stages =
+      std::min<int64_t>(4, (getSharedBytes(chip) - queries) / stage);
+  return KernelStrategyAttr::get(op.getContext(), MatrixUnit::mma, queryBlock,
+                                 keyBlock, stages, warps, /*producers=*/0,
+                                 /*split_keys=*/64);
+}
+
 /// The largest tiles of keys with which the kernels leave ptxas registers
 /// enough: a window is one loop more, bias and frequencies are addresses to
 /// keep. mma: 16 queries a warp, two blocks on a multiprocessor. wgmma: two
 /// warpgroups share keys and values.
 static KernelStrategyAttr select(AttentionOp op, StringRef chip) {
+  if (int64_t rows = getDecodeRows(op); rows && !op.getBias())
+    return selectDecode(op, rows, chip);
   bool wide = std::max(op.getHeadSize(), getValueSize(op)) == 128;
   bool crowded = op.getWindow() || op.getBias() || op.getOmega();
-  if (chip == "sm_90a" && !crowded)
+  // The copy engine knows tensors, no pages.
+  if (chip == "sm_90a" && !crowded && !getPageSize(op))
     return KernelStrategyAttr::get(op.getContext(), MatrixUnit::wgmma,
                                    /*query_block=*/128, /*key_block=*/128,
-                                   /*stages=*/2, /*warps=*/8, /*producers=*/1);
+                                   /*stages=*/2, /*warps=*/8, /*producers=*/1,
+                                   /*split_keys=*/0);
   if (chip == "sm_90a") {
     int64_t keys = (wide ? 96 : 128) - (crowded ? 32 : 0);
+    // A tile of keys lies in one page.
+    while (int64_t pageSize = getPageSize(op))
+      if (pageSize % keys == 0)
+        break;
+      else
+        keys -= 16;
     return KernelStrategyAttr::get(op.getContext(), MatrixUnit::wgmma,
                                    /*query_block=*/128, keys, /*stages=*/2,
-                                   /*warps=*/8, /*producers=*/0);
+                                   /*warps=*/8, /*producers=*/0,
+                                   /*split_keys=*/0);
   }
   return KernelStrategyAttr::get(op.getContext(), MatrixUnit::mma,
                                  /*query_block=*/64, wide && crowded ? 32 : 64,
-                                 /*stages=*/2, /*warps=*/4, /*producers=*/0);
+                                 /*stages=*/2, /*warps=*/4, /*producers=*/0,
+                                 /*split_keys=*/0);
 }
 
 namespace {

@@ -53,6 +53,8 @@ LogicalResult CopyAsyncOp::verify() {
     return emitOpError("expected `threads` to be a multiple of 32 and of the ")
            << chunks << " chunks of a row that divides the " << rows * chunks
            << " of a stage, got " << threads;
+  if (getWarp() && threads != 32)
+    return emitOpError("expected 32 `threads` with `warp`, got ") << threads;
   return success();
 }
 

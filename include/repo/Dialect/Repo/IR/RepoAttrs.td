@@ -193,16 +193,24 @@ def Repo_KernelStrategyAttr : AttrDef<Repo_Dialect, "KernelStrategy"> {
     With `producers`, so many warpgroups beside those that multiply do nothing but feed the copy engine (TMA), and the others run
     ahead of each other; without, all warps copy. Unit `wgmma` only.
 
-    Example: `#repo.kernel_strategy<unit = mma, query_block = 64, key_block = 64, stages = 2, warps = 4>`
+    Few queries against many keys: with `split_keys` each warp takes that many keys alone, for
+    all `query_block` queries of the heads that share them, and partial results are merged
+    by a kernel behind. Unit `mma` only.
+
+    Examples: `#repo.kernel_strategy<unit = mma, query_block = 64, key_block = 64, stages = 2, warps = 4>`,
+    `#repo.kernel_strategy<unit = mma, query_block = 16, key_block = 16, stages = 4, warps = 4, split_keys = 64>`
   }];
   let parameters = (ins EnumParameter<Repo_MatrixUnit>:$unit, "int64_t":$query_block,
                         "int64_t":$key_block, "int64_t":$stages, "int64_t":$warps,
-                        DefaultValuedParameter<"int64_t", "0">:$producers);
+                        DefaultValuedParameter<"int64_t", "0">:$producers,
+                        DefaultValuedParameter<"int64_t", "0">:$split_keys);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     /// Queries of a warp (mma) or warpgroup (wgmma).
     int64_t getRows() const {
+      if (getSplitKeys())
+        return getQueryBlock();
       int64_t owners = getUnit() == MatrixUnit::mma ? getWarps() : getWarps() / 4;
       return getQueryBlock() / owners;
     }

@@ -50,6 +50,7 @@ void populateDecomposePositionsPatterns(RewritePatternSet &patterns);
 void populateDecomposeRotatePatterns(RewritePatternSet &patterns);
 void populateDecomposeAttentionPatterns(RewritePatternSet &patterns);
 void populateDecomposeOnlineAttentionPatterns(RewritePatternSet &patterns);
+void populateDecomposeCacheAppendPatterns(RewritePatternSet &patterns);
 void populateDecomposeCachePatterns(RewritePatternSet &patterns);
 /// All of them.
 void populateDecomposePatterns(RewritePatternSet &patterns);

@@ -80,12 +80,13 @@ def RepoTile_CopyAsyncOp : RepoTile_Op<"copy_async", [MemoryEffects<[MemRead, Me
     zeros elsewhere, without a read of the source. The first `threads` threads of the
     block share the work in chunks of 16 bytes; each one's part is complete when it has waited
     for the group of copies that it commits next (`nvvm.cp.async.commit.group`).
+    With `warp` every warp copies by itself, its own rows to its own stage; `threads` is 32.
 
     Constraints:
     - (C1) the source is a matrix with the elements of the stage and as many columns, which lie
       side by side.
     - (C2) `threads` is a multiple of 32 that divides the chunks of the stage, and is a
-      multiple of the chunks of a row.
+      multiple of the chunks of a row; with `warp` it is 32.
 
     Rows of the source begin at multiples of 16 bytes; that is for the caller to know.
 
@@ -104,7 +105,7 @@ def RepoTile_CopyAsyncOp : RepoTile_Op<"copy_async", [MemoryEffects<[MemRead, Me
     ```
   }];
   let arguments = (ins StridedMemRefRankOf<[BF16, F16], [2]>:$source, Index:$row, Index:$from, Index:$to,
-                       RepoTile_Shared:$target, Index:$stage, I64Attr:$threads);
+                       RepoTile_Shared:$target, Index:$stage, I64Attr:$threads, UnitAttr:$warp);
   let assemblyFormat = [{
     $source `[` $row `]` `rows` `(` $from `to` $to `)` `into` $target `[` $stage `]` attr-dict
     `:` type($source) `,` type($target)
