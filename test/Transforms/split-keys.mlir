@@ -41,10 +41,13 @@ func.func @dynamic(%q: tensor<1x8x?x64xf32>, %k: tensor<1x8x?x64xf32>, %v: tenso
   return
 }
 
-// More queries than that, or a bias: not split.
+// More queries than that: not split. A bias: the rows of all heads of a group.
 // CHECK-LABEL: @many
-// CHECK: repo.attention
-// CHECK: repo.attention
+// CHECK: = repo.attention %
+// CHECK-NOT: = repo.attention %
+// CHECK: %[[ROWS:.*]] = scf.for {{.*}} -> (tensor<1x512xf32>)
+// CHECK: %[[BIAS:.*]] = tensor.extract_slice %[[ROWS]]
+// CHECK: repo.online_attention {{.*}} bias(%[[BIAS]])
 func.func @many(%q: tensor<1x8x3x64xf32>, %q1: tensor<1x8x1x64xf32>, %k: tensor<1x8x?x64xf32>, %bias: tensor<1x1x1x?xf32>)
     -> (tensor<1x8x3x64xf32>, tensor<1x8x1x64xf32>) {
   %0 = repo.attention %q, %k, %k into %q {strategy = #split}

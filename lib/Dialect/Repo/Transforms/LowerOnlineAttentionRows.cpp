@@ -42,9 +42,9 @@ bool mlir::repo::isRowBlock(OnlineAttentionOp op, int64_t lanes) {
     return map ==
            AffineMap::getMultiDimMapWithTargets(4, dims, op.getContext());
   };
-  if (lanes < 8 || op.getBias() || op.getMask() || op.getBand() ||
-      op.getLimit() || !hasDims(op.getQueryMap(), {N, D}) ||
-      !hasDims(op.getKeyMap(), {M, D}) || !hasDims(op.getValueMap(), {M, E}) ||
+  if (lanes < 8 || op.getMask() || op.getBand() || op.getLimit() ||
+      !hasDims(op.getQueryMap(), {N, D}) || !hasDims(op.getKeyMap(), {M, D}) ||
+      !hasDims(op.getValueMap(), {M, E}) ||
       !hasDims(op.getAccumulatorMap(), {N, E}))
     return false;
   auto accumulator = cast<ShapedType>(op.getAccumulator().getType());
@@ -56,6 +56,8 @@ bool mlir::repo::isRowBlock(OnlineAttentionOp op, int64_t lanes) {
   for (Value rows : {op.getKey(), op.getValue()})
     if (getElementTypeOrSelf(rows).isF64())
       return false;
+  if (op.getBias() && !getElementTypeOrSelf(op.getBias()).isF32())
+    return false;
   return !ShapedType::isDynamic(op.getMostKeys());
 }
 
@@ -99,8 +101,9 @@ private:
   void products(Value key, Value row, int64_t firstQuery, int64_t count);
   /// One vector whose lanes are the sums over each of `rows`, `lanes` of them.
   Value sumEach(Vectors rows);
-  /// Scores of a query, from row `inTile` of `partial`, -inf past `count` keys.
-  Vectors scores(Value inTile, Value count);
+  /// Scores of a query and keys [first, first + keyTile), from row `inTile` of
+  /// `partial`, -inf past `count` keys. A bias has room for whole tiles.
+  Vectors scores(Value inTile, Value query, Value first, Value count);
   /// Weights of a query from its scores, against the running maximum.
   void softmax(Value query, Vectors scores);
   /// Adds the weighted values of `count` keys from `first` on.
@@ -216,24 +219,30 @@ void RowLowering::products(Value key, Value row, int64_t firstQuery,
     store(sums[j], partial, {index(j), row, index(0)});
 }
 
-RowLowering::Vectors RowLowering::scores(Value inTile, Value count) {
+RowLowering::Vectors RowLowering::scores(Value inTile, Value query, Value first,
+                                         Value count) {
   Vectors result;
   double scale = op.getScale().convertToDouble();
-  for (int64_t first = 0; first < keyTile; first += lanes) {
+  // The bias comes between the scale and the base of the exponential.
+  double factor = op.getBias() ? 1.0 : log2e;
+  for (int64_t at = 0; at < keyTile; at += lanes) {
     Vectors rows;
-    for (int64_t i = first; i < first + lanes; ++i)
+    for (int64_t i = at; i < at + lanes; ++i)
       rows.push_back(load(partial, {inTile, index(i), index(0)}));
     Value s = sumEach(rows);
     if (op.getSoftcap()) {
       double cap = op.getSoftcap()->convertToDouble();
       s = v.mul(s, v.number(scale / cap));
-      s = v.mul(math::TanhOp::create(b, loc, s), v.number(cap * log2e));
+      s = v.mul(math::TanhOp::create(b, loc, s), v.number(cap * factor));
     } else {
-      s = v.mul(s, v.number(scale * log2e));
+      s = v.mul(s, v.number(scale * factor));
     }
-    Value exists =
-        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, v.iota(first),
-                              v.splatInt(toI32(count)));
+    if (op.getBias()) {
+      Value bias = load(op.getBias(), {query, plus(first, at)});
+      s = v.mul(v.add(s, bias), v.number(log2e));
+    }
+    Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt,
+                                         v.iota(at), v.splatInt(toI32(count)));
     result.push_back(
         arith::SelectOp::create(b, loc, exists, s, v.number(-infinity)));
   }
@@ -353,7 +362,8 @@ void RowLowering::run() {
            [&](Value row) { products(plus(first, row), row, query, rows); });
       // Past the last key these are sums of nothing, and hidden.
       loop(index(0), index(rows), 1, [&](Value row) {
-        softmax(plus(row, index(query)), scores(row, count));
+        Value ofAll = plus(row, index(query));
+        softmax(ofAll, scores(row, ofAll, first, count));
       });
     });
     bool severalPasses = queries > valueQueries || vectors > valueVectors;

@@ -54,8 +54,7 @@ static AttentionStrategyAttr select(AttentionOp op, int64_t lanes,
     keyBlock = std::min<int64_t>(
         keyBlock, std::max<int64_t>(llvm::alignTo(keys, keyTile), keyTile));
   // Few queries: vectors along whole rows of keys and values.
-  bool split = !op.getBias() && !op.getMask() && lanes >= 8 &&
-               op.getHeadSize() % lanes == 0 &&
+  bool split = lanes >= 8 && op.getHeadSize() % lanes == 0 &&
                !ShapedType::isDynamic(channels) && channels % lanes == 0 &&
                (ShapedType::isDynamic(queries) || queries <= fewQueries);
   return AttentionStrategyAttr::get(

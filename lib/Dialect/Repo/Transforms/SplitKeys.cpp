@@ -70,6 +70,10 @@ private:
   Value groupQueries(Value batch, Value firstHead, Value query);
   /// Keys of a block as they are, or rotated into a buffer of their own.
   Value keyRows(const HeadRows &key, Value at, Value count);
+  /// Bias and mask of a query of every head of the group, [G, keys], null
+  /// without.
+  Value groupBias(Value batch, Value firstHead, Value query, Value at,
+                  Value count, int64_t size);
   State chunkState(Value batch, Value kvHead, Value query, Value from,
                    Value to);
   /// Partial states [B, Hkv, chunks, N, G, (E)] of all chunks.
@@ -129,6 +133,27 @@ Value KeySplitter::keyRows(const HeadRows &key, Value at, Value count) {
       buffer, zeros, sizes, ones(4));
 }
 
+Value KeySplitter::groupBias(Value batch, Value firstHead, Value query,
+                             Value at, Value count, int64_t size) {
+  if (!op.getBias() && !op.getMask())
+    return Value();
+  // Rows have room for whole vectors, whatever their width.
+  constexpr int64_t mostLanes = 16;
+  auto insertRow = [&](Value g, ValueRange rows) -> State {
+    Value row = biasBlock(batch, index.add(firstHead, g), query, attr(1), 1, at,
+                          count, size, /*whole=*/true);
+    return {tensor::InsertSliceOp::create(
+        b, loc, row, rows[0], ArrayRef<OpFoldResult>{g, attr(0)},
+        ArrayRef<OpFoldResult>{attr(1), attr(size)}, ones(2))};
+  };
+  Value rows = loop(index.constant(0), index.constant(group), index.constant(1),
+                    empty({group, int64_t(llvm::alignTo(size, mostLanes))}),
+                    insertRow)[0];
+  return tensor::ExtractSliceOp::create(
+      b, loc, rows, ArrayRef<OpFoldResult>{attr(0), attr(0)},
+      ArrayRef<OpFoldResult>{attr(group), count}, ones(2));
+}
+
 KeySplitter::State KeySplitter::chunkState(Value batch, Value kvHead,
                                            Value query, Value from, Value to) {
   // One query sees one range of keys: no key needs a mask.
@@ -152,9 +177,11 @@ KeySplitter::State KeySplitter::chunkState(Value batch, Value kvHead,
                 if (paged)
                   at = index.max(at, lo);
                 Value count = index.sub(end, at);
+                Value bias = groupBias(batch, index.mul(kvHead, group), query,
+                                       at, count, size);
                 auto block = OnlineAttentionOp::create(
                     b, loc, carried.getTypes(), rows, keyRows(key, at, count),
-                    slice(value, at, count), /*bias=*/Value(), /*mask=*/Value(),
+                    slice(value, at, count), bias, /*mask=*/Value(),
                     /*offset=*/Value(), /*limit=*/Value(), carried[0],
                     carried[1], carried[2],
                     b.getF64FloatAttr(op.getScaleValue()), op.getSoftcapAttr(),
@@ -392,8 +419,7 @@ static void choose(RewriterBase &rewriter, AttentionOp op, Value few) {
 /// time where their number is dynamic.
 static bool splitKeys(RewriterBase &rewriter, AttentionOp op) {
   AttentionStrategyAttr strategy = op.getStrategyAttr();
-  if (!strategy || !strategy.getSplit() || op.getBias() || op.getMask() ||
-      !whyNotTilable(op).empty())
+  if (!strategy || !strategy.getSplit() || !whyNotTilable(op).empty())
     return false;
   rewriter.setInsertionPoint(op);
   Location loc = op.getLoc();

@@ -49,8 +49,8 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
     - `key_block`: the largest power of two up to 256 for which keys, values and scores of
       a block take at most half of the second-level cache; no more than there are keys.
     - `edge_block`: 64 at most.
-    - `split`: 512 keys, for up to 16 queries a head, where head sizes are whole vectors and there is
-      neither bias nor mask: then bytes, not products, bound the time.
+    - `split`: 512 keys, for up to 16 queries a head, where head sizes are whole vectors: bytes,
+      not products, bound the time.
     - `pack_bytes`: 8 MB, so that packed keys and values stay in the caches and the memory is
       bounded, while a parallel loop has many tasks for short sequences.
 
@@ -173,7 +173,8 @@ def SplitKeys : Pass<"repo-split-keys", "::mlir::ModuleOp"> {
     keys it can see, so nothing is masked; keys that come from `repo.rotate` are rotated as they are
     read, and those of a paged cache (`repo.cache_view`) are read in blocks that stay in a page. A second loop merges the partial states in the order of the chunks, whose size follows
     from the shapes: the result is the same for any number of threads. Where the number of
-    queries is dynamic the choice is made at run time. Attention with a bias or a mask stays as it is.
+    queries is dynamic the choice is made at run time. Bias and mask of a block are one additive
+    term, [heads of the group, keys].
 
     Before:
 
