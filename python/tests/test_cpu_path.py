@@ -66,7 +66,8 @@ def test_an_operator_without_a_pass(run, tmp_path, name):
     assert status == 0, error
 
 
-@pytest.mark.parametrize("name", PASSES)
+@pytest.mark.parametrize("name", [*PASSES, "repo-fuse-contractions", "repo-fuse-elementwise", "repo-fuse-epilogues",
+                                  "repo-reassociate-sums"])
 def test_a_model_without_a_pass(run, tmp_path, name):
     model = "tiny-continuous"
     folder = GOLDEN / model

@@ -62,7 +62,8 @@ def CPUPipeline : Pass<"repo-cpu-pipeline", "::mlir::ModuleOp"> {
 
     - schedule: `repo-split-rotation`, `repo-select-strategy`;
     - tile: `repo-tile-attention`, `repo-tile-rotation`, `repo-decompose` of what is not tiled,
-      `repo-expand-trigonometry`, `repo-parallelize`;
+      `repo-expand-trigonometry`, `repo-fuse-elementwise`, `repo-fuse-epilogues`, `repo-reassociate-sums`,
+      `repo-parallelize`;
     - vector: bufferization, `repo-lower-online-attention`, `repo-vectorize-contractions`.
 
     Before:

@@ -19,6 +19,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "ContractionTiles.h"
+#include "VectorTranspose.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -468,7 +469,7 @@ private:
         SmallVector<Value> square;
         for (int64_t row = 0; row < lanes; ++row)
           square.push_back(loadVector(w, indices(maps[1], 0, row, i)));
-        transpose(square);
+        transposeSquare(b, loc, square);
         Value base = minus(i, from);
         for (int64_t row = 0; row < lanes; ++row)
           vector::StoreOp::create(b, loc, square[row], panel,
@@ -484,24 +485,6 @@ private:
       });
     });
     position[dims.o] = column;
-  }
-
-  /// Transposes by log2(lanes) rounds of a perfect shuffle: each interleaves
-  /// vector j with vector j + lanes / 2.
-  void transpose(SmallVectorImpl<Value> &square) {
-    SmallVector<int64_t> low, high;
-    for (int64_t lane = 0; lane < lanes / 2; ++lane) {
-      low.append({lane, lanes + lane});
-      high.append({lanes / 2 + lane, lanes + lanes / 2 + lane});
-    }
-    for (int64_t round = 1; round < lanes; round *= 2) {
-      SmallVector<Value> next;
-      for (int64_t j = 0; j < lanes / 2; ++j)
-        for (ArrayRef<int64_t> mask : {ArrayRef(low), ArrayRef(high)})
-          next.push_back(vector::ShuffleOp::create(
-              b, loc, square[j], square[j + lanes / 2], mask));
-      square.assign(next.begin(), next.end());
-    }
   }
 
   //===--------------------------------------------------------------------===//

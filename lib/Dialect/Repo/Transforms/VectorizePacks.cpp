@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "VectorTranspose.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -22,6 +23,7 @@ namespace repo {
 } // namespace mlir
 
 using namespace mlir;
+using namespace mlir::repo;
 
 static constexpr int64_t columns = 16, pairs = 2;
 
@@ -101,26 +103,14 @@ private:
   }
 
   /// 16 rows of 32 products: a pair is a lane of 32 bits, of which 16 by 16 are
-  /// transposed, by four rounds of a perfect shuffle.
+  /// transposed.
   Value packRows(Value c, Value p, Value panels) {
     auto words = VectorType::get({columns}, b.getI32Type());
     SmallVector<Value> square;
     for (int64_t row = 0; row < columns; ++row)
       square.push_back(
           vector::BitCastOp::create(b, loc, words, read(plus(c, row), p, 32)));
-    SmallVector<int64_t> low, high;
-    for (int64_t lane = 0; lane < columns / 2; ++lane) {
-      low.append({lane, columns + lane});
-      high.append({columns / 2 + lane, columns + columns / 2 + lane});
-    }
-    for (int64_t round = 1; round < columns; round *= 2) {
-      SmallVector<Value> next;
-      for (int64_t j = 0; j < columns / 2; ++j)
-        for (ArrayRef<int64_t> mask : {ArrayRef(low), ArrayRef(high)})
-          next.push_back(vector::ShuffleOp::create(
-              b, loc, square[j], square[j + columns / 2], mask));
-      square.assign(next.begin(), next.end());
-    }
+    transposeSquare(b, loc, square);
     auto type = VectorType::get({32}, element);
     Value pair = arith::DivUIOp::create(b, loc, p, index(pairs));
     for (int64_t row = 0; row < columns; ++row)

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "VectorTranspose.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -22,27 +23,6 @@ namespace repo {
 
 using namespace mlir;
 using namespace mlir::repo;
-
-/// Transposes as many vectors as they have lanes: step s swaps the blocks of s
-/// by s lanes beside the diagonal of every 2s rows.
-static void transpose(OpBuilder &b, Location loc, SmallVector<Value> &rows) {
-  int64_t lanes = rows.size();
-  for (int64_t s = lanes / 2; s > 0; s /= 2) {
-    SmallVector<int64_t> upper, lower;
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      bool second = lane & s;
-      upper.push_back(second ? lanes + lane - s : lane);
-      lower.push_back(second ? lanes + lane : lane + s);
-    }
-    for (int64_t i = 0; i < lanes; ++i) {
-      if (i & s)
-        continue;
-      Value x = rows[i], y = rows[i + s];
-      rows[i] = vector::ShuffleOp::create(b, loc, x, y, upper);
-      rows[i + s] = vector::ShuffleOp::create(b, loc, x, y, lower);
-    }
-  }
-}
 
 static bool matches(linalg::TransposeOp op, int64_t lanes) {
   auto type = dyn_cast<MemRefType>(op.getInput().getType());
@@ -74,7 +54,7 @@ static void vectorize(OpBuilder &b, linalg::TransposeOp op, int64_t lanes) {
           rows.push_back(
               vector::LoadOp::create(b, loc, vectorType, op.getInput(),
                                      ValueRange{plus(at[0], i), at[1]}));
-        transpose(b, loc, rows);
+        transposeSquare(b, loc, rows);
         for (int64_t i = 0; i < lanes; ++i)
           vector::StoreOp::create(b, loc, rows[i], op.getInit(),
                                   ValueRange{plus(at[1], i), at[0]});
