@@ -1,8 +1,8 @@
 """One query against a cache of 4096 rotated keys: H 16, D 128, batch 1 and 8, bound by the bytes of the cache.
 
-The caches rotate over more memory than a third-level cache holds. The limit reads the same caches on as many threads
-in the same rounds, or does the multiply-adds of all queries where that takes longer (grouped heads). Peer: torch SDPA
-on the same caches, without rotation.
+Also the same cache in pages of 64 rows. The caches rotate over more memory than a third-level cache holds. The limit
+reads the same caches, in one piece, on as many threads in the same rounds, or does the multiply-adds of all queries
+where that takes longer (grouped heads). Peer: torch SDPA on the same caches, without rotation.
 """
 
 import functools
@@ -31,12 +31,32 @@ func.func @decode(%q: tensor<?x{h}x1x{d}x{t}>, %k: tensor<?x{g}x?x{d}x{t}>, %v: 
 }}
 """
 
+PAGE = 64
+PAGED = """
+func.func @decode(%q: tensor<?x{h}x1x{d}x{t}>, %kp: tensor<?x{g}x{s}x{d}x{t}>, %vp: tensor<?x{g}x{s}x{d}x{t}>,
+                  %table: tensor<?x?xi32>, %lengths: tensor<?xi32>) -> tensor<?x{h}x1x{d}x{t}> {{
+  %zero = arith.constant 0 : index
+  %b = tensor.dim %q, %zero : tensor<?x{h}x1x{d}x{t}>
+  %k = repo.cache_view %kp table(%table) lengths(%lengths)
+    : (tensor<?x{g}x{s}x{d}x{t}>, tensor<?x?xi32>, tensor<?xi32>) -> tensor<?x{g}x?x{d}x{t}>
+  %v = repo.cache_view %vp table(%table) lengths(%lengths)
+    : (tensor<?x{g}x{s}x{d}x{t}>, tensor<?x?xi32>, tensor<?xi32>) -> tensor<?x{g}x?x{d}x{t}>
+  %init = tensor.empty(%b) : tensor<?x{h}x1x{d}x{t}>
+  %o = repo.attention %q, %k, %v lengths(%lengths) into %init
+    : (tensor<?x{h}x1x{d}x{t}>, tensor<?x{g}x?x{d}x{t}>, tensor<?x{g}x?x{d}x{t}>, tensor<?xi32>, tensor<?x{h}x1x{d}x{t}>)
+    -> tensor<?x{h}x1x{d}x{t}>
+  return %o : tensor<?x{h}x1x{d}x{t}>
+}}
+"""
+
 
 def cases(limits, threads=(1, 2), dtypes=("f32", "bf16", "f16")):
     for dtype, batch, kv_heads in itertools.product(dtypes, (1, 8), (16, 4)):
         for number in threads:
             yield case(limits, f"decode B{batch} H{HEADS}/{kv_heads} D{SIZE} keys {KEYS}", dtype, batch, kv_heads,
                        number)
+    for dtype, number in itertools.product(dtypes, threads):
+        yield case(limits, f"decode B8 H{HEADS}/16 D{SIZE} keys {KEYS} in pages", dtype, 8, 16, number, paged=True)
 
 
 @functools.lru_cache(maxsize=1)
@@ -49,12 +69,16 @@ def data(dtype, batch, kv_heads):
     return query, [(first.copy(), first.copy()) for _ in range(count)]
 
 
-def case(limits, name, dtype, batch, kv_heads, threads):
+def case(limits, name, dtype, batch, kv_heads, threads, paged=False):
     def calls():
         query, caches = data(dtype, batch, kv_heads)
-        entry = repo.compile(ATTENTION.format(h=HEADS, g=kv_heads, d=SIZE, t=dtype))["decode"]
-        out = np.empty_like(query)
-        turn = itertools.cycle([entry.bind(query, *cache, out=out) for cache in caches])
+        text = (PAGED if paged else ATTENTION).format(h=HEADS, g=kv_heads, d=SIZE, t=dtype, s=PAGE)
+        entry, out, rest = repo.compile(text)["decode"], np.empty_like(query), []
+        if paged:  # the same memory, cut to pages that are used in any order
+            caches = [[x.reshape(-1, kv_heads, PAGE, SIZE) for x in cache] for cache in caches]
+            table = np.random.default_rng(1).permutation(batch * KEYS // PAGE).reshape(batch, -1).astype(np.int32)
+            rest = [table, np.full(batch, KEYS, np.int32)]
+        turn = itertools.cycle([entry.bind(query, *cache, *rest, out=out) for cache in caches])
 
         def call():
             repo.set_num_threads(threads)
@@ -67,5 +91,6 @@ def case(limits, name, dtype, batch, kv_heads, threads):
 
     size = 2 * batch * kv_heads * KEYS * SIZE * (4 if dtype == "f32" else 2)
     return Case(name=name, dtype=dtype, threads=threads, work=size / 1e9, unit="GB/s", limit=0, bar=lazily(reader),
-                ours=lazily(calls), peers=lambda: peers.decode(*data(dtype, batch, kv_heads), dtype, threads))
+                ours=lazily(calls),
+                peers=lambda: {} if paged else peers.decode(*data(dtype, batch, kv_heads), dtype, threads))
 
