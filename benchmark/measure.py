@@ -12,7 +12,7 @@ def interleave(functions, rounds=31, seconds=20.0, pause=0.03):
     short, one that does not count goes before each, so that threads are awake. A function that returns a float has
     timed itself: it returns seconds. Stops early (but not before 3 rounds) when `seconds` are used up.
     """
-    short = 0.02
+    short = 0.06
 
     def timed(function):
         begin = time.perf_counter()

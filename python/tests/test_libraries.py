@@ -149,3 +149,21 @@ def test_thread_sanitizer(run, tmp_path):
     if "unexpected memory mapping" in call()[2]:
         pytest.skip("ThreadSanitizer does not run on this kernel")
     assert call() == (0, "done\n", "")
+
+
+def test_bound_calls():
+    """A bound call reads and writes the arrays it was given, whatever is in them by then."""
+    entry = repo.compile("func.func @twice(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {\n"
+                         "  %y = arith.addf %x, %x : tensor<?x4xf32>\n  return %y : tensor<?x4xf32>\n}\n")["twice"]
+    x, out = np.ones((3, 4), np.float32), np.zeros((3, 4), np.float32)
+    call = entry.bind(x, out=out)
+    assert not out.any()
+    for value in (1, 5):
+        x[:] = value
+        call()
+        assert (out == 2 * value).all()
+    with pytest.raises(TypeError, match="expected 1 inputs, got 2"):
+        entry.bind(x, x, out=out)
+    entry.bind(x, out=np.zeros((2, 4), np.float32))  # sizes are compared when it is called
+    with pytest.raises(repo.RepoError, match="result0"):
+        entry.bind(x, out=np.zeros((2, 4), np.float32))()
