@@ -37,9 +37,9 @@ static NamedBarrier &arriveAt(Machine &m, int32_t id, int32_t count,
 static bool completes(Machine &m, NamedBarrier &barrier) {
   if (barrier.count != barrier.expected)
     return false;
+  m.orderLanes(barrier.waiting);
   for (unsigned thread : barrier.waiting) {
     m.join(m.knows[m.threads[thread].warp], barrier.clocks);
-    m.orderLane(m.threads[thread]);
     m.wake(thread);
   }
   barrier.released = std::move(barrier.clocks);

@@ -114,9 +114,10 @@ void repo_emulator_cp_async(uint32_t destination, const void *source,
            source, bytes);
   if (sourceBytes)
     m.checkGlobal(uint64_t(source), uint64_t(sourceBytes), 1, "cp.async");
-  unsigned warp = m.current->warp;
   CopyGroups &groups = m.copies[m.current->index];
-  auto copy = [=, &m, agent = m.startAgent(m.copyAgent(warp), groups.time)] {
+  auto copy = [=, &m,
+               agent =
+                   m.startAgent(m.copyAgent(m.current->index), groups.time)] {
     m.accessShared(destination, uint32_t(bytes), Access::copyWrite, "cp.async",
                    &agent);
     std::memcpy(pointer(destination), source, size_t(sourceBytes));
@@ -141,7 +142,7 @@ void repo_emulator_cp_async_wait(int32_t left) {
     commit(groups);
     left = 0;
   }
-  wait(m, groups, size_t(left), m.copyAgent(m.current->warp));
+  wait(m, groups, size_t(left), m.copyAgent(m.current->index));
   m.mayYield();
 }
 
@@ -158,7 +159,7 @@ void repo_emulator_cp_async_arrive(uint32_t address, int32_t counts) {
   CopyGroups &groups = m.copies[m.current->index];
   uint32_t time = groups.time;
   commit(groups);
-  unsigned thread = m.current->index, index = m.copyAgent(m.current->warp);
+  unsigned thread = m.current->index, index = m.copyAgent(m.current->index);
   Agent agent = m.startAgent(index, time);
   auto arrive = [=, &m] {
     CopyGroups &groups = m.copies[thread];

@@ -159,6 +159,8 @@ public:
 
   // Order of memory accesses (Races.cpp).
   void join(Clocks &into, const Clocks &from);
+  /// What both know.
+  void meet(Clocks &into, const Clocks &from);
   void release(Clocks &into);
   void acquire(const Clocks &from);
   /// Orders accesses of the lanes of a warp: a thread that came behind others
@@ -168,9 +170,21 @@ public:
     thread.order = latest = std::max(thread.order + 1, latest);
   }
   void orderLane() { orderLane(*current); }
-  unsigned copyAgent(unsigned warp) const { return numWarps + warp; }
-  unsigned storeAgent(unsigned warp) const { return 2 * numWarps + warp; }
-  unsigned matrixAgent(unsigned group) const { return 3 * numWarps + group; }
+  /// Orders all that a warp's threads did before all they will do, where
+  /// `threads` meet at a barrier.
+  template <typename Range> void orderLanes(const Range &indices) {
+    uint32_t done = 0;
+    for (unsigned index : indices)
+      done |= 1u << threads[index].warp;
+    for (unsigned warp = 0; warp != numWarps; ++warp)
+      warpOrder[warp] += done >> warp & 1;
+    for (unsigned index : indices)
+      threads[index].order = warpOrder[threads[index].warp];
+  }
+  /// Each thread's copies are an agent: one waits for its own alone.
+  unsigned copyAgent(unsigned thread) const { return firstCopyAgent + thread; }
+  unsigned storeAgent(unsigned warp) const { return numWarps + warp; }
+  unsigned matrixAgent(unsigned group) const { return 2 * numWarps + group; }
   unsigned newBarrierAgent();
   /// An asynchronous agent that starts now; `time` is its clock.
   Agent startAgent(unsigned index, uint32_t time);
@@ -230,7 +244,8 @@ public:
   std::shared_ptr<Shadow> shadow;
   std::vector<Clocks> knows;       ///< What every warp knows.
   std::vector<uint32_t> warpOrder; ///< The latest order of a thread of a warp.
-  unsigned numAgents = 0, numBarrierAgents = 0;
+  static constexpr unsigned maxBarriers = 128;
+  unsigned numAgents = 0, numBarrierAgents = 0, firstCopyAgent = 0;
 
 private:
   bool runBlock();

@@ -59,7 +59,8 @@ void Machine::startShadow() {
   ++shadow->block;
   shadow->dirty.clear();
   numBarrierAgents = 0;
-  numAgents = 3 * numWarps + unsigned(groups.size()) + 128;
+  firstCopyAgent = 2 * numWarps + unsigned(groups.size()) + maxBarriers;
+  numAgents = firstCopyAgent + numThreads;
   knows.assign(numWarps, Clocks(numAgents, 0));
   warpOrder.assign(numWarps, 0);
   for (unsigned i = 0; i != numWarps; ++i)
@@ -67,10 +68,9 @@ void Machine::startShadow() {
 }
 
 unsigned Machine::newBarrierAgent() {
-  unsigned first = 3 * numWarps + unsigned(groups.size());
-  if (first + numBarrierAgents == numAgents)
-    fail("expected at most 128 mbarriers in a block");
-  return first + numBarrierAgents++;
+  if (numBarrierAgents == maxBarriers)
+    fail("expected at most %u mbarriers in a block", maxBarriers);
+  return 2 * numWarps + unsigned(groups.size()) + numBarrierAgents++;
 }
 
 void Machine::join(Clocks &into, const Clocks &from) {
@@ -78,6 +78,11 @@ void Machine::join(Clocks &into, const Clocks &from) {
     into.resize(from.size(), 0);
   for (size_t i = 0, e = from.size(); i != e; ++i)
     into[i] = std::max(into[i], from[i]);
+}
+
+void Machine::meet(Clocks &into, const Clocks &from) {
+  for (size_t i = 0, e = into.size(); i != e; ++i)
+    into[i] = std::min(into[i], i < from.size() ? from[i] : 0);
 }
 
 void Machine::release(Clocks &into) {
@@ -147,13 +152,13 @@ void Machine::accessShared(uint32_t address, uint32_t bytes, Access access,
       return "warp " + std::to_string(other.agent) +
              (other.lane == noLane ? ""
                                    : " lane " + std::to_string(other.lane));
+    if (other.agent >= firstCopyAgent)
+      return "cp.async of thread " +
+             std::to_string(other.agent - firstCopyAgent);
     if (other.agent < 2 * numWarps)
-      return "cp.async of warp " + std::to_string(other.agent - numWarps);
-    if (other.agent < 3 * numWarps)
-      return "a bulk store of warp " +
-             std::to_string(other.agent - 2 * numWarps);
-    if (other.agent < 3 * numWarps + groups.size())
-      return "wgmma of warpgroup " + std::to_string(other.agent - 3 * numWarps);
+      return "a bulk store of warp " + std::to_string(other.agent - numWarps);
+    if (other.agent < 2 * numWarps + groups.size())
+      return "wgmma of warpgroup " + std::to_string(other.agent - 2 * numWarps);
     return "a bulk copy";
   };
   uint32_t end = address + bytes - sharedBase;

@@ -64,8 +64,14 @@ void repo_emulator_trap() { machine->fail("trap"); }
 void repo_emulator_warp_sync(int32_t mask) {
   Machine &m = *machine;
   int nothing = 0;
-  m.gatherWarp<int>("bar.warp.sync", uint32_t(mask), nothing, [](int **) {});
-  m.orderLane();
+  m.gatherWarp<int>("bar.warp.sync", uint32_t(mask), nothing, [&](int **) {
+    std::vector<unsigned> lanes;
+    unsigned first = m.current->index - m.current->lane;
+    for (unsigned lane = 0; lane != warpSize; ++lane)
+      if (uint32_t(mask) >> lane & 1)
+        lanes.push_back(first + lane);
+    m.orderLanes(lanes);
+  });
   m.mayYield();
 }
 

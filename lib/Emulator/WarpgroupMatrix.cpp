@@ -258,9 +258,10 @@ void repo_emulator_wgmma(int32_t columns, int32_t type, uint32_t *accumulators,
         product.transposeA = transposeA;
         product.transposeB = transposeB;
         product.agent = m.startAgent(m.matrixAgent(index), group.time);
-        // All four warps start it.
+        // Each of the four warps starts its part when it comes there, and
+        // waits for no other: it is behind what all of them know.
         for (unsigned warp = 4 * index; warp != 4 * index + 4; ++warp)
-          m.join(product.agent.clocks, m.knows[warp]);
+          m.meet(product.agent.clocks, m.knows[warp]);
         product.agent.clocks[m.matrixAgent(index)] = group.time;
         product.accumulators.resize(warpgroupSize * count);
         product.a.resize(warpgroupSize * 4);

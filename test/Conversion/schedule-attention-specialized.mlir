@@ -13,26 +13,30 @@
 // CHECK-SAME: module(@kernels) function(@causal_attention0)
 // CHECK: repo_tile.init_barriers {{.*}} : !repo_tile.barriers<2, arrivals = 1>, !repo_tile.barriers<2, arrivals = 1>, !repo_tile.barriers<2, arrivals = 2>, !repo_tile.barriers<2, arrivals = 1>, !repo_tile.barriers<2, arrivals = 2>
 // CHECK-NEXT: repo_tile.warp_specialize
-// CHECK-NEXT: role(%{{.*}}) warpgroups = 1, registers = 40 {
+// CHECK-NEXT: role(%{{.*}}) warpgroups = 1, registers = 72 {
 // CHECK-COUNT-2: repo_tile.copy_tensor %[[QMAP]]
 // CHECK: scf.for
 // The copy engine, or one warp where rows of a tile must not be read.
+// CHECK: scf.if
 // CHECK: repo_tile.wait %[[KEYS_EMPTY:.*]][
-// CHECK-NEXT: scf.if
 // CHECK: repo_tile.copy_tensor %[[KMAP]]{{.*}} arrive %[[KEYS_FULL:[a-z0-9_]+]]
+// CHECK: repo_tile.wait %[[VALUES_EMPTY:.*]][
+// CHECK: repo_tile.copy_tensor %[[VMAP]]{{.*}} arrive %[[VALUES_FULL:[a-z0-9_]+]]
 // CHECK: } else {
-// CHECK-NEXT: repo_tile.copy_async {{.*}} {threads = 32 : i64}
+// CHECK: repo_tile.wait %[[KEYS_EMPTY]]
+// CHECK: repo_tile.copy_async {{.*}} {threads = 32 : i64}
+// CHECK: repo_tile.wait %[[VALUES_EMPTY]]
+// CHECK: repo_tile.copy_async {{.*}} {threads = 32 : i64}
 // CHECK: nvvm.fence.proxy
 // CHECK: nvvm.bar.warp.sync
-// CHECK-NEXT: repo_tile.arrive %[[KEYS_FULL]]
-// CHECK: repo_tile.copy_tensor %[[VMAP]]
-// CHECK: role(%[[CONSUMER:.*]]) warpgroups = 2, registers = 232 {
+// CHECK: repo_tile.arrive %[[KEYS_FULL]]
+// CHECK: repo_tile.arrive %[[VALUES_FULL]]
+// CHECK: role(%[[CONSUMER:.*]]) warpgroups = 2, registers = 216 {
 // Queries turn where they lie.
 // CHECK: %[[LOADED:.*]] = repo_tile.load_shared %[[QUERIES:[a-z0-9_]+]][%[[CONSUMER]]
 // CHECK: repo_tile.map_pairs {{ *}}half %[[LOADED]]
 // CHECK: repo_tile.store_shared %{{.*}}, %[[QUERIES]][%[[CONSUMER]]
 // CHECK-NEXT: nvvm.fence.proxy
-// CHECK: nvvm.barrier id = %{{.*}} number_of_threads = %c128_i32
 // The first tile is masked.
 // CHECK: repo_tile.mma_async %[[QUERIES]][%[[CONSUMER]]]
 // CHECK: arith.cmpi sle

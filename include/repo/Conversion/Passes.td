@@ -406,14 +406,14 @@ def ScheduleAttentionSpecialized : Pass<"repo-schedule-attention-specialized", "
         dynamic_shared_memory_size %bytes {
       repo_tile.init_barriers %keys_full, %keys_empty, ...
       repo_tile.warp_specialize
-      role(%producer) warpgroups = 1, registers = 40 {
+      role(%producer) warpgroups = 1, registers = 56 {
         scf.for %i = %c0 to %count step %c1 {
           repo_tile.wait %keys_empty[%stage] phase(%before)
           repo_tile.copy_tensor %map[%batch, %head, %c0, %row, %c0] into %keys[%stage] arrive %keys_full
           ...
         }
       }
-      role(%consumer) warpgroups = 2, registers = 232 {
+      role(%consumer) warpgroups = 2, registers = 224 {
         %full:4 = scf.for %i = %c1 to %count step %c1 iter_args(%acc = ..., %max = ..., %sum = ..., %p = ...) {
           repo_tile.wait %keys_full[%stage] phase(%phase)
           %s0 = repo_tile.mma_async %queries[%consumer], %keys[%stage] {transpose_b} ...

@@ -37,10 +37,6 @@ using namespace mlir;
 using namespace mlir::repo;
 using namespace mlir::repo::tile;
 
-/// Registers of a thread of either role. What producers need is little; ptxas
-/// says when it is too little.
-static constexpr int64_t producerRegisters = 40, consumerRegisters = 232;
-
 namespace {
 /// Stages of a matrix in shared memory, and who may touch them.
 struct Ring {
@@ -68,13 +64,22 @@ public:
 
 private:
   int64_t consumers() { return strategy.getWarps() / 4; }
+  /// Registers of a thread of either role, 64512 of a block in all. Scores and
+  /// sums of wide heads need most; where addresses are many, so does the
+  /// producer.
+  SmallVector<int64_t> getRegisters() {
+    if (std::max(tiles.headSize, tiles.valueSize) > 64)
+      return {56, 224};
+    return {72, 216};
+  }
   //===--- Memory -------------------------------------------------------===//
   Value makeMap(Value operand, AffineMap layout, AttentionOp::Dim tokens,
                 AttentionOp::Dim channels, MemRefType buffer);
   Ring makeRing(Value map, Value matrix, int64_t columns);
   //===--- Roles --------------------------------------------------------===//
   void produce();
-  void fill(const Ring &ring, Value use, Value row, Value inside);
+  void fill(const Ring &ring, Value use, Value row);
+  void fillEdge(Value use, Value row);
   void consume(Value member);
   void turnQueries(Value member);
   Carried begin(Value member);
@@ -99,6 +104,11 @@ private:
   Value phaseOf(Value use) { return tiles.floorDiv(use, strategy.getStages()); }
   void waitFull(const Ring &ring, Value use) {
     WaitOp::create(b, loc, ring.full, stageOf(use), phaseOf(use));
+  }
+  /// Before its first use a stage is empty.
+  void waitEmpty(const Ring &ring, Value use) {
+    WaitOp::create(b, loc, ring.empty, stageOf(use),
+                   tiles.sub(phaseOf(use), tiles.index(1)));
   }
   void release(const Ring &ring, Value use) {
     ArriveOp::create(b, loc, ring.empty, stageOf(use));
@@ -178,31 +188,32 @@ Ring SpecializedSchedule::makeRing(Value map, Value matrix, int64_t columns) {
 // The producer
 //===----------------------------------------------------------------------===//
 
-/// Fills the stage of a use. The copy engine knows where the tensor ends, but
-/// not which rows of it no query of the block sees, where even NaN may lie: a
-/// tile with such rows is copied by the warp, with zeros in their place.
-void SpecializedSchedule::fill(const Ring &ring, Value use, Value row,
-                               Value inside) {
-  Value stage = stageOf(use);
-  // Before its first use a stage is empty.
-  WaitOp::create(b, loc, ring.empty, stage,
-                 tiles.sub(phaseOf(use), tiles.index(1)));
-  auto branch = scf::IfOp::create(b, loc, TypeRange(), inside,
-                                  /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(branch.thenBlock());
+/// The copy engine fills the stage of a use.
+void SpecializedSchedule::fill(const Ring &ring, Value use, Value row) {
+  waitEmpty(ring, use);
   Value zero = tiles.index(0);
   CopyTensorOp::create(b, loc, ring.map,
                        ValueRange{batch, tiles.getKeyHead(), zero, row, zero},
-                       ring.buffer, stage, ring.full);
-  b.setInsertionPointToStart(branch.elseBlock());
-  CopyAsyncOp::create(b, loc, ring.matrix, row, range.firstKey, range.lastKey,
-                      ring.buffer, stage, /*threads=*/32, /*warp=*/false);
+                       ring.buffer, stageOf(use), ring.full);
+}
+
+/// The copy engine knows where a tensor ends, but not which rows of it no query
+/// of the block sees, where even NaN may lie. A tile with such rows is copied
+/// by the warp, with zeros in their place.
+void SpecializedSchedule::fillEdge(Value use, Value row) {
+  Ring *rings[] = {&keys, &values};
+  for (Ring *ring : rings) {
+    waitEmpty(*ring, use);
+    CopyAsyncOp::create(b, loc, ring->matrix, row, range.firstKey,
+                        range.lastKey, ring->buffer, stageOf(use),
+                        /*threads=*/32, /*warp=*/false);
+  }
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
   NVVM::CpAsyncWaitGroupOp::create(b, loc, 0);
   fenceProxy();
   synchronizeWarp();
-  ArriveOp::create(b, loc, ring.full, stage);
+  for (Ring *ring : rings)
+    ArriveOp::create(b, loc, ring->full, stageOf(use));
 }
 
 void SpecializedSchedule::produce() {
@@ -230,8 +241,13 @@ void SpecializedSchedule::produce() {
       b, loc, compare(arith::CmpIPredicate::sge, row, range.firstKey),
       compare(arith::CmpIPredicate::sle, tiles.add(row, tiles.index(keyBlock)),
               end));
-  fill(keys, use, row, inside);
-  fill(values, use, row, inside);
+  auto choice = scf::IfOp::create(b, loc, TypeRange(), inside,
+                                  /*withElseRegion=*/true);
+  b.setInsertionPointToStart(choice.thenBlock());
+  fill(keys, use, row);
+  fill(values, use, row);
+  b.setInsertionPointToStart(choice.elseBlock());
+  fillEdge(use, row);
 }
 
 //===----------------------------------------------------------------------===//
@@ -274,10 +290,11 @@ void SpecializedSchedule::turnQueries(Value member) {
   synchronizeWarp();
   StoreSharedOp::create(b, loc, tiles.rotate(loaded, row), queries, member,
                         zero);
-  // Products read what all threads of the warpgroup wrote.
+  // Products read what all threads of the warpgroup wrote: they meet before the
+  // first one, at the latest to take turns.
   fenceProxy();
-  synchronize(tiles.add(member, tiles.index(1 + consumers())), 128,
-              /*wait=*/true);
+  if (consumers() != 2)
+    synchronize(tiles.add(member, tiles.index(1)), 128, /*wait=*/true);
 }
 
 Value SpecializedSchedule::startScores(Value use, Value member) {
@@ -422,7 +439,7 @@ void SpecializedSchedule::build() {
                                     values.full, values.empty});
   auto roles = WarpSpecializeOp::create(
       b, loc, ArrayRef<int64_t>{strategy.getProducers(), consumers()},
-      ArrayRef<int64_t>{producerRegisters, consumerRegisters}, 2);
+      getRegisters(), 2);
   OpBuilder::InsertPoint end = b.saveInsertionPoint();
   Block *blocks[2];
   for (int64_t role : {0, 1}) {

@@ -19,6 +19,17 @@ using namespace mlir::repo::tile;
 /// Copies of a thread that are written out, rather than a loop.
 static constexpr int64_t maxUnrolledCopies = 16;
 
+/// Tells LLVM not to write out a loop.
+static void keepLoop(scf::ForOp loop) {
+  MLIRContext *context = loop.getContext();
+  auto unroll = LLVM::LoopUnrollAttr::get(
+      context, /*disable=*/BoolAttr::get(context, true), {}, {}, {}, {}, {},
+      {});
+  loop->setAttr("loop_annotation", LLVM::LoopAnnotationAttr::get(
+                                       context, {}, {}, {}, unroll, {}, {}, {},
+                                       {}, {}, {}, {}, {}, {}, {}, {}));
+}
+
 namespace {
 struct SharedBufferPattern : OpConversionPattern<SharedBufferOp> {
   using OpConversionPattern::OpConversionPattern;
@@ -96,6 +107,7 @@ struct CopyAsyncPattern : OpConversionPattern<CopyAsyncOp> {
     if (rows / rowsAtOnce > maxUnrolledCopies) {
       auto loop = scf::ForOp::create(rewriter, loc, t.i32(0), t.i32(rows),
                                      t.i32(rowsAtOnce), source);
+      keepLoop(loop);
       rewriter.setInsertionPointToStart(loop.getBody());
       Value r = t.add(firstRow, loop.getInductionVar());
       Value from = loop.getRegionIterArg(0);

@@ -16,13 +16,13 @@
 // PTX: fence.mbarrier_init.release.cluster
 // PTX-NEXT: $L
 // PTX: bar.sync
-// PTX: setmaxnreg.inc.sync.aligned.u32 232;
+// PTX: setmaxnreg.inc.sync.aligned.u32 224;
 // Queries turn in shared memory, before the first product reads them.
 // PTX: ldmatrix
 // PTX: sin.approx.ftz.f32
 // PTX: st.shared.b32
 // PTX: fence.proxy.async.shared::cta;
-// PTX: bar.sync {{.*}}, 128;
+// PTX: bar.sync {{.*}}, 256;
 // The loop over whole tiles comes last: scores of a tile and sums of the one before under way together.
 // PTX: mbarrier.try_wait.parity.shared.b64
 // PTX-COUNT-8: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {{.*}}, da, db, {{first|more}}, 1, 1, 0, 0;
@@ -35,7 +35,7 @@
 // PTX: ex2.approx.ftz.f32
 // PTX: @never st.shared.f32
 // PTX: wgmma.wait_group.sync.aligned 0;
-// PTX: setmaxnreg.dec.sync.aligned.u32 40;
+// PTX: setmaxnreg.dec.sync.aligned.u32 56;
 // PTX: mbarrier.arrive.expect_tx
 // PTX: cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes
 

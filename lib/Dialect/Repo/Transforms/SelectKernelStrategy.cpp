@@ -146,20 +146,23 @@ static KernelStrategyAttr selectDecode(AttentionOp op, int64_t rows,
 /// The largest tiles of keys with which the kernels leave ptxas registers
 /// enough: a window is one loop more, bias and frequencies are addresses to
 /// keep. mma: 16 queries a warp, two blocks on a multiprocessor. wgmma: two
-/// warpgroups share keys and values.
+/// warpgroups share keys and values; a third copies, but where several of those
+/// come together.
 static KernelStrategyAttr select(AttentionOp op, StringRef chip) {
   if (int64_t rows = getDecodeRows(op); rows && !op.getBias())
     return selectDecode(op, rows, chip);
   bool wide = std::max(op.getHeadSize(), getValueSize(op)) == 128;
-  bool crowded = op.getWindow() || op.getBias() || op.getOmega();
+  int64_t extras =
+      bool(op.getWindow()) + bool(op.getBias()) + bool(op.getOmega());
   // The copy engine knows tensors, no pages.
-  if (chip == "sm_90a" && !crowded && !getPageSize(op))
+  if (chip == "sm_90a" && extras < 2 && !op.getOmega() && !getPageSize(op))
     return KernelStrategyAttr::get(op.getContext(), MatrixUnit::wgmma,
-                                   /*query_block=*/128, /*key_block=*/128,
+                                   /*query_block=*/128,
+                                   /*key_block=*/wide && extras ? 96 : 128,
                                    /*stages=*/2, /*warps=*/8, /*producers=*/1,
                                    /*split_keys=*/0);
   if (chip == "sm_90a") {
-    int64_t keys = (wide ? 96 : 128) - (crowded ? 32 : 0);
+    int64_t keys = (wide ? 96 : 128) - (extras ? 32 : 0);
     // A tile of keys lies in one page.
     while (int64_t pageSize = getPageSize(op))
       if (pageSize % keys == 0)
@@ -172,7 +175,7 @@ static KernelStrategyAttr select(AttentionOp op, StringRef chip) {
                                    /*split_keys=*/0);
   }
   return KernelStrategyAttr::get(op.getContext(), MatrixUnit::mma,
-                                 /*query_block=*/64, wide && crowded ? 32 : 64,
+                                 /*query_block=*/64, wide && extras ? 32 : 64,
                                  /*stages=*/2, /*warps=*/4, /*producers=*/0,
                                  /*split_keys=*/0);
 }
