@@ -107,7 +107,7 @@ def prepare_turning():
     # window cut more than two tiles, so that the masked loops go round and stages are filled again.
     q, k, v = (rng.standard_normal((2, h, n, 64)).astype(ml_dtypes.bfloat16) for h, n in ((2, 150), (1, 684), (1, 684)))
     z = (30 * rng.standard_normal((2, 2, 150))).astype(np.float32)
-    lengths, offset = np.array([670, 684], np.int32), np.array([540, 556], np.int32)
+    lengths, offset = np.array([670, 684], np.int32), np.array([576, 556], np.int32)
     wanted, _ = reference.attention(*(x.astype(np.float64) for x in (q, k, v)), zq=z, rope={"theta": 1e4}, causal=True, window=(300, 0),
                                     lengths=lengths, offset=offset)
     return (q, k, v, z, lengths, offset), wanted, 2.0 ** -7 * np.abs(wanted).max()

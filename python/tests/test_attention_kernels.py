@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import reference
+import repo_mlir as repo
 from conftest import GOLDEN
 from test_emulator import compile_emulated
 from test_operators_golden import ATTENTION, metadata
@@ -125,6 +126,18 @@ def test_garbage_stays_out(folder, chip):
     for name in "kv":
         arrays[name][:, :, 100:] = np.nan
     run(folder, arrays, "bf16", "causal", chip, causal=True)
+
+
+def test_tensors_of_the_copy_engine(folder):
+    """Addresses that TMA does not take are one line; no keys at all are no keys."""
+    arrays, dtype, options, _ = CASES["short"]
+    q, k, v = (arrays[n].astype(TYPES[dtype]) for n in "qkv")
+    function = entry(module({"q": q.shape, "k": k.shape, "v": v.shape}, dtype, options), str(folder / "sm_90a"), "sm_90a")
+    odd = np.zeros(k.size + 1, k.dtype)[1:].reshape(k.shape)
+    with pytest.raises(repo.RepoError, match="expected a tensor at an address that is a multiple of 16 bytes"):
+        function(q, odd, v)
+    out, lse = function(q, k[:, :, :0], v[:, :, :0])
+    assert not np.asarray(out, np.float32).any() and np.isneginf(lse).all()
 
 
 @pytest.mark.parametrize("dtype", TYPES)
