@@ -39,6 +39,7 @@ enum class RuntimeFunction : int32_t {
   wrong_size,   // void (ctx, int32_t argument, int32_t dim, int64_t expected,
                 // int64_t found); does not return
   gemm,         // void (ctx, gemm)
+  refuse,       // void (ctx, const char *message); does not return
 };
 
 /// Calls a function of the runtime; the result is null where it returns

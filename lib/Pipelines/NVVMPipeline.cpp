@@ -78,5 +78,6 @@ void repo::buildLowerKernelsPipeline(OpPassManager &pm) {
 void repo::buildLowerHostPipeline(OpPassManager &pm) {
   pm.addPass(createConvertLaunches());
   pm.addPass(createConvertGemms());
+  pm.addPass(createConvertAsserts());
   buildLowerBuffersPipeline(pm);
 }

@@ -336,6 +336,12 @@ static void gemm(repo_rt_context *context, const repo_rt_gemm *product) {
     abandon(context, code);
 }
 
+static void refuse(repo_rt_context *context, const char *message) {
+  repo_rt_fail(context, REPO_RT_BAD_ARGUMENT, "%s: %s", context->entry->name,
+               message);
+  abandon(context, REPO_RT_BAD_ARGUMENT);
+}
+
 const repo_rt_api repo_rt::api = {REPO_RT_ABI_VERSION,
                                   sizeof(repo_rt_api),
                                   run,
@@ -346,4 +352,5 @@ const repo_rt_api repo_rt::api = {REPO_RT_ABI_VERSION,
                                   launch,
                                   encodeMap,
                                   wrongSize,
-                                  gemm};
+                                  gemm,
+                                  refuse};

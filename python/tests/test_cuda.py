@@ -84,6 +84,43 @@ def test_host_code_over_the_emulators_driver(emulated):
         call(emulated, (x, z, out), [(1, 0), (2, 0), (1, 0)])
 
 
+ATTENTION = """
+func.func @f(%q: tensor<?x2x1x64xf16>, %k: tensor<?x2x?x64xf16>, %o: tensor<?x2x?x64xf16>)
+    -> (tensor<?x2x1x64xf16>, tensor<?x2x?x64xf16>) {
+  %0 = repo.attention %q, %k, %k into %q
+    : (tensor<?x2x1x64xf16>, tensor<?x2x?x64xf16>, tensor<?x2x?x64xf16>, tensor<?x2x1x64xf16>) -> tensor<?x2x1x64xf16>
+  %1 = repo.attention %o, %k, %k into %o {STRATEGY}
+    : (tensor<?x2x?x64xf16>, tensor<?x2x?x64xf16>, tensor<?x2x?x64xf16>, tensor<?x2x?x64xf16>) -> tensor<?x2x?x64xf16>
+  return %0, %1 : tensor<?x2x1x64xf16>, tensor<?x2x?x64xf16>
+}
+"""
+
+
+def test_what_kernels_cannot_take_is_refused_on_the_host():
+    """Before any kernel runs: on a device a misaligned copy would end the process."""
+    repo.load_emulator()
+    f = repo.compile(ATTENTION.replace("{STRATEGY}", ""), target="emulator")["f"]
+
+    def rows(n, shift=0, width=64):
+        memory = np.zeros(2 * n * width + 72, np.float16)
+        start = -memory.ctypes.data % 16 // 2 + shift
+        return memory[start:start + 2 * n * width].reshape(1, 2, n, width)[..., :64]
+
+    f(rows(1), rows(20), rows(30))
+    text = "^f: expected the rows of the attention's `{}` to begin at multiples of 16 bytes$"
+    with pytest.raises(repo.RepoError, match=text.format("query")):
+        f(rows(1, shift=1), rows(20), rows(30))
+    with pytest.raises(repo.RepoError, match=text.format("key")):
+        f(rows(1), rows(20, width=68), rows(30))
+    with pytest.raises(repo.RepoError, match=text.format("query")):
+        f(rows(1), rows(20), rows(30, shift=4))
+    strategy = "{kernel_strategy = #repo.kernel_strategy<unit = mma, query_block = 64, key_block = 128, stages = 8, warps = 4>}"
+    f = repo.compile(ATTENTION.replace("{STRATEGY}", strategy), target="emulator")["f"]
+    with pytest.raises(repo.RepoError, match="^kernel `f_attention0`: 270336 bytes of shared memory: more shared memory than "
+                       "a block can have$"):
+        f(rows(1), rows(20), rows(30))
+
+
 @pytest.mark.skipif(not any(os.access(os.path.join(p, "ptxas"), os.X_OK) for p in
                             os.environ["PATH"].split(":") + ["/usr/local/cuda/bin"]), reason="no ptxas")
 def test_a_library_for_a_device_says_what_it_needs(tmp_path):

@@ -336,6 +336,25 @@ def ConvertGemms : Pass<"repo-convert-gemms", "::mlir::ModuleOp"> {
     "::mlir::memref::MemRefDialect"];
 }
 
+def ConvertAsserts : Pass<"repo-convert-asserts", "::mlir::ModuleOp"> {
+  let summary = "let what the host finds wrong end the entry";
+  let description = [{
+    `cf.assert` in a function with a context becomes a call of the runtime where the
+    condition does not hold: the entry ends with the message as its error, before
+    any kernel is launched.
+
+    Before: `cf.assert %fits, "expected ..."`. After (shortened):
+
+    ```mlir
+    scf.if %fails {
+      llvm.call %refuse(%context, %message)
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect",
+    "::mlir::scf::SCFDialect"];
+}
+
 def ScheduleAttentionMma : Pass<"repo-schedule-attention-mma", "::mlir::ModuleOp"> {
   let summary = "attention on buffers to tiles for tensor cores";
   let description = [{
@@ -377,7 +396,7 @@ def ScheduleAttentionMma : Pass<"repo-schedule-attention-mma", "::mlir::ModuleOp
     ```
   }];
   let statistics = [Statistic<"numScheduled", "num-scheduled", "Number of kernels made">];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect", "::mlir::gpu::GPUDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
     "::mlir::scf::SCFDialect", "::mlir::repo::tile::RepoTileDialect"];
 }
@@ -431,7 +450,7 @@ def ScheduleAttentionSpecialized : Pass<"repo-schedule-attention-specialized", "
     ```
   }];
   let statistics = [Statistic<"numScheduled", "num-scheduled", "Number of kernels made">];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect", "::mlir::gpu::GPUDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
     "::mlir::nvgpu::NVGPUDialect", "::mlir::scf::SCFDialect", "::mlir::repo::tile::RepoTileDialect"];
 }
@@ -472,7 +491,7 @@ def ScheduleAttentionDecode : Pass<"repo-schedule-attention-decode", "::mlir::Mo
     ```
   }];
   let statistics = [Statistic<"numScheduled", "num-scheduled", "Number of kernels made">];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect", "::mlir::gpu::GPUDialect",
     "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
     "::mlir::scf::SCFDialect", "::mlir::repo::tile::RepoTileDialect"];
 }

@@ -310,6 +310,9 @@ struct repo_rt_api {
                      int32_t dimension, int64_t expected, int64_t found);
   /** Multiplies matrices on the context's stream. Fails as `launch`. */
   void (*gemm)(repo_rt_context *context, const struct repo_rt_gemm *gemm);
+  /** Ends the entry with an error: its arguments are not what its kernels take.
+   * `run` returns and this does not. */
+  void (*refuse)(repo_rt_context *context, const char *message);
 };
 
 #ifdef __cplusplus

@@ -129,6 +129,7 @@ private:
   TileRows getRows(Value operand, AffineMap map, Value first,
                    const KeyTiles &range);
   void makeFrequencies();
+  void checkAlignment(Value operand, StringRef name, int64_t bytes);
   Value maskScores(Value scores, Value firstRow, Value firstKey);
   Value addBias(OpBuilder &nested, Location at, Value score, Value row,
                 Value column, bool masked);
