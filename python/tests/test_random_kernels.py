@@ -2,8 +2,9 @@
 
 `python python/tests/test_random_kernels.py 300` runs that many of every path, over 20 sets of static properties (a
 compiled kernel each), and says how near the bound they come; the suite runs 8 of each. Seeded: configuration i of a path
-is always the same. Bound: twice the error of a plain evaluation in the type, and one rounding of the result. What no
-query sees is NaN: rows past the lengths, pages that nobody has.
+is always the same. Bound: twice the error of a plain evaluation in the type, and one rounding of the result; where there
+are few queries, whose plain evaluation may be right by luck, the largest of 16 draws of such queries. What no query sees
+is NaN: rows past the lengths, pages that nobody has.
 """
 
 import functools
@@ -124,6 +125,21 @@ def entry(source, folder, chip):
     return compile_emulated(source, folder, f"--chip={chip}")["f"]
 
 
+def plain_errors(arrays, semantics, dtype, index):
+    """The largest errors of a plain evaluation, of output and log-sum-exp."""
+    b, heads, n, _ = arrays["q"].shape
+    rng, largest = np.random.default_rng(index), [0.0, 0.0]
+    for draw in range(16 if b * heads * n < 16 else 1):
+        if draw:
+            arrays = arrays | {"q": rng.standard_normal(arrays["q"].shape).astype(arrays["q"].dtype)}
+        exact = reference.attention(**arrays, **semantics)
+        plain = reference.attention(**arrays, **semantics, dtype=TYPES[dtype])
+        for i, (wanted, got) in enumerate(zip(exact, plain)):
+            finite = np.isfinite(wanted)
+            largest[i] = max(largest[i], np.abs(got[finite] - wanted[finite]).max(initial=0))
+    return largest
+
+
 def run(path, index, folder):
     """How near to its bound the error comes."""
     chip, _, paged = PATHS[path]
@@ -131,7 +147,7 @@ def run(path, index, folder):
     source, order = module(dtype, static, options, rope, {"zq": arrays["zq"].shape[1]} if rope else {}, paged)
     semantics = {name: value for name, value in options.items() if value} | ({"rope": rope} if rope else {})
     exact = reference.attention(**arrays, **semantics)
-    plain = reference.attention(**arrays, **semantics, dtype=TYPES[dtype])
+    errors = plain_errors(arrays, semantics, dtype, index)
     given = dict(arrays)
     for x in "kv":  # rows past the lengths
         given[x] = arrays[x].copy()
@@ -143,13 +159,13 @@ def run(path, index, folder):
     results = entry(source, folder, chip)(*(given[name] for name in order))
     nearest = 0.0
     rounding = ROUNDING["bfloat16" if dtype == "bf16" else "float16"]
-    for got, wanted, other, unit in zip(results, exact, plain, (rounding, 2e-6)):
+    for got, wanted, bound, unit in zip(results, exact, errors, (rounding, 2e-6)):
         got, finite = np.asarray(got, np.float64), np.isfinite(wanted)
         assert np.array_equal(np.isfinite(got), finite), f"{path} {index}: not finite elsewhere"
         if not finite.any():
             continue
         largest = np.abs(wanted[finite]).max()
-        error, bound = (np.abs(x[finite] - wanted[finite]).max() for x in (got, other))
+        error = np.abs(got[finite] - wanted[finite]).max()
         nearest = max(nearest, error / (2 * bound + unit * largest + 1e-30))
     assert nearest <= 1, f"{path} {index}: {nearest:.2f} of the bound; {static} {options} {rope}"
     return nearest
