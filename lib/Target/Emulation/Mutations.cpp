@@ -89,6 +89,17 @@ static bool synchronizes(StringRef name) {
   });
 }
 
+/// The barrier behind the one that operand `index` of a call points to: those
+/// of stages lie side by side.
+static void useNextBarrier(CallInst *call, unsigned index) {
+  IRBuilder<> builder(call);
+  Value *old = call->getArgOperand(index);
+  call->setArgOperand(
+      index, old->getType()->isPointerTy()
+                 ? builder.CreateConstGEP1_32(builder.getInt8Ty(), old, 8)
+                 : builder.CreateAdd(old, ConstantInt::get(old->getType(), 8)));
+}
+
 void Mutator::visitIntrinsic(CallInst *call, StringRef name) {
   if (!synchronizes(name))
     return;
@@ -120,6 +131,8 @@ void Mutator::visitIntrinsic(CallInst *call, StringRef name) {
     shift(1, "phase");
   if (name.starts_with("mbarrier.init"))
     shift(1, "count");
+  if (name.starts_with("mbarrier.arrive"))
+    add(call, "stage by one in " + name, [call] { useNextBarrier(call, 0); });
 }
 
 /// Inline assembly with statement `index` left out, or replaced.
@@ -178,6 +191,12 @@ void Mutator::visitAssembly(CallInst *call, const InlineAsm *code) {
                               IRBuilder<>(call).CreateXor(
                                   old, ConstantInt::get(old->getType(), 1)));
         });
+      StringRef address = StringRef(statement.operands[1]).trim("[] ");
+      unsigned place = 0;
+      if (address.consume_front("$") && !address.getAsInteger(10, place) &&
+          call->getType()->isVoidTy())
+        add(call, "stage by one in " + statement.opcode,
+            [call, place] { useNextBarrier(call, place); });
     }
   }
 }
