@@ -5,6 +5,7 @@ whole vocabulary, and holds it to the same bounds (20 GB of memory).
 """
 
 import pathlib
+import resource
 import sys
 
 import numpy as np
@@ -64,6 +65,22 @@ def test_real_widths(torch_model, tmp_path, dtype):
     repo.compile_model(tmp_path / "weights", tmp_path / "model", dtype=dtype)
     errors = check(torch_model, tmp_path / "weights", tmp_path / "model", dtype)
     assert max(errors) <= 1, errors
+
+
+def test_long_context(torch_model, tmp_path):
+    """17,000 tokens in chunks, stretched by yarn: the error of a plain evaluation, and no memory that grows with their square."""
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}
+    make_checkpoint(tmp_path / "weights", layers=2, start_layer=1, hidden=64, heads=1, rope_scaling=yarn, dtype="f32")
+    repo.compile_model(tmp_path / "weights", tmp_path / "model")
+    model = repo.load_model(tmp_path / "model", tmp_path / "weights")
+    tokens = np.random.default_rng(0).integers(0, model.info.vocabulary, (1, 17000))
+    session, before = model.session(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    last = [session.append(tokens[0, i:i + 2048]) for i in range(0, 17000, 2048)][-1]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 * 1024  # KiB; the scores of one head have 1.1 GB
+    wanted, plain = (torch_model(tmp_path / "weights", dtype)(tokens)[0] for dtype in ("float64", "float32"))
+    bound = max(3 * largest_error(plain, wanted), 2e-6)
+    assert largest_error(model.logits(tokens), wanted) <= bound
+    assert np.abs(last - wanted[0, -1]).max() <= bound * np.abs(wanted).max()
 
 
 def main():
