@@ -134,7 +134,7 @@ def test_tensors_of_the_copy_engine(folder):
     q, k, v = (arrays[n].astype(TYPES[dtype]) for n in "qkv")
     function = entry(module({"q": q.shape, "k": k.shape, "v": v.shape}, dtype, options), str(folder / "sm_90a"), "sm_90a")
     odd = np.zeros(k.size + 1, k.dtype)[1:].reshape(k.shape)
-    with pytest.raises(repo.RepoError, match="expected a tensor at an address that is a multiple of 16 bytes"):
+    with pytest.raises(repo.RepoError, match="expected the rows of the attention's .key. to begin at multiples of 16 bytes"):
         function(q, odd, v)
     out, lse = function(q, k[:, :, :0], v[:, :, :0])
     assert not np.asarray(out, np.float32).any() and np.isneginf(lse).all()
