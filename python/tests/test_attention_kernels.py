@@ -132,7 +132,9 @@ def test_tensors_of_the_copy_engine(folder):
     """Addresses that TMA does not take are one line; no keys at all are no keys."""
     arrays, dtype, options, _ = CASES["short"]
     q, k, v = (arrays[n].astype(TYPES[dtype]) for n in "qkv")
-    function = entry(module({"q": q.shape, "k": k.shape, "v": v.shape}, dtype, options), str(folder / "sm_90a"), "sm_90a")
+    chip = "sm_90a"
+    (folder / chip).mkdir(exist_ok=True)
+    function = entry(module({"q": q.shape, "k": k.shape, "v": v.shape}, dtype, options), str(folder / chip), chip)
     odd = np.zeros(k.size + 1, k.dtype)[1:].reshape(k.shape)
     with pytest.raises(repo.RepoError, match="expected the rows of the attention's .key. to begin at multiples of 16 bytes"):
         function(q, odd, v)
