@@ -307,8 +307,7 @@ Val ModelWriter::attend(const Val &q, const Val &k, const Val &v,
     os << " query_positions(" << z->name << ")";
   // No key is past the last query; said again, as the views say it.
   os << (phase.paged ? " lengths(%lengths)" : "") << " offset(%at) into "
-     << init.name << "\n      {causal, "
-     << (z ? "rope = #rope, " : "")
+     << init.name << "\n      {causal, " << (z ? "rope = #rope, " : "")
      << "layouts = [#query, #key, #value, #output]}\n      : (" << q.type
      << ", " << keys.type << ", " << values.type << ", "
      << (z ? z->type + ", " : std::string())

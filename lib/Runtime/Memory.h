@@ -19,9 +19,9 @@
 namespace repo_rt {
 
 /// Asks for huge pages where there is room for several: what is read from one
-/// end to the other, such as weights, comes a third faster, and is provided with
-/// a few hundred faults instead of a million. To be called before the memory is
-/// touched; a system that has none does without.
+/// end to the other, such as weights, comes a third faster, and is provided
+/// with a few hundred faults instead of a million. To be called before the
+/// memory is touched; a system that has none does without.
 inline void adviseHugePages(char *start, size_t bytes) {
 #ifdef MADV_HUGEPAGE
   constexpr uintptr_t page = 2 << 20;

@@ -40,8 +40,8 @@ struct TargetDescription {
   /// Whether there are bf16 tiles (AMX), or they are emulated.
   bool hasMatrixUnit() const;
   /// Whether vectors multiply pairs of bf16 faster than f32 (AVX512-BF16).
-  /// Measured: twice as fast on Zen 4; on Intel's cores, which have a matrix unit
-  /// for bf16, half as fast.
+  /// Measured: twice as fast on Zen 4; on Intel's cores, which have a matrix
+  /// unit for bf16, half as fast.
   bool multipliesPairs() const;
   /// From now on there are tiles, by calls: the features need not have them,
   /// and those that do are dropped.
