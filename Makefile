@@ -29,7 +29,7 @@ build: packages
 run: build python
 	@PYTHON=$(PYTHON) scripts/demo.sh
 
-lit: build
+lit: build python
 	@cmake --build --preset dev --target check-repo
 
 unit: build

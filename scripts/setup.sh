@@ -13,6 +13,8 @@ packages=(
   libgtest-dev zlib1g-dev libzstd-dev libxxhash-dev
 )
 
+wheel_ptxas='.venv/lib/python3*/site-packages/nvidia/cu*/bin/ptxas'
+
 fail() { echo "setup: $*" >&2; exit 1; }
 
 install_packages() {
@@ -50,6 +52,9 @@ python)
     .venv/bin/python -m pip install -q --disable-pip-version-check -r python/requirements-test.txt
     cp python/requirements-test.txt "$stamp"
   fi
+  # Kernels for NVIDIA are assembled in tests: by a toolkit's ptxas, or that of a package.
+  PATH=$PATH:/usr/local/cuda/bin command -v ptxas > /dev/null || compgen -G "$wheel_ptxas" > /dev/null ||
+    .venv/bin/python -m pip install -q --disable-pip-version-check -r python/requirements-cuda.txt
   ;;
 frameworks)
   "$0" python

@@ -1,5 +1,6 @@
 # How the lit tests run: formats, tools, substitutions.
 
+import glob
 import os
 import sys
 
@@ -22,7 +23,12 @@ llvm_config.add_tool_substitutions(
     [config.repo_tools_dir, config.llvm_tools_dir],
 )
 
+# A toolkit's ptxas, or that of the package which scripts/setup.sh installs where there is no toolkit.
+wheels = glob.glob(os.path.join(config.test_source_root, "..", ".venv/lib/python3*/site-packages/nvidia/cu*/bin/ptxas"))
 if lit.util.which("ptxas", config.environment["PATH"] + os.pathsep + "/usr/local/cuda/bin"):
+    config.available_features.add("ptxas")
+elif wheels:
+    config.environment["REPO_PTXAS"] = os.path.abspath(wheels[0])
     config.available_features.add("ptxas")
 
 config.substitutions.append(("%scripts", os.path.join(config.test_source_root, "..", "scripts")))

@@ -19,18 +19,31 @@
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Process.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Regex.h"
 
 using namespace mlir;
 
-static std::string findAssembler() {
+/// What REPO_PTXAS names; otherwise the one of the PATH, or of a toolkit where
+/// toolkits lie.
+static FailureOr<std::string> findAssembler(ModuleOp module) {
+  if (std::optional<std::string> named =
+          llvm::sys::Process::GetEnv("REPO_PTXAS")) {
+    if (llvm::sys::fs::can_execute(*named))
+      return *named;
+    return module.emitError("cannot run `ptxas`: REPO_PTXAS names `")
+           << *named << "`, expected a program";
+  }
   if (auto path = llvm::sys::findProgramByName("ptxas"))
     return *path;
   if (auto path =
           llvm::sys::findProgramByName("ptxas", {"/usr/local/cuda/bin"}))
     return *path;
-  return "";
+  return module.emitError(
+      "cannot find `ptxas`: expected it on the PATH, in /usr/local/cuda/bin or "
+      "named by REPO_PTXAS (a CUDA toolkit has it, and the package "
+      "nvidia-cuda-nvcc of PyPI)");
 }
 
 static std::string readFile(StringRef path) {
@@ -128,11 +141,9 @@ LogicalResult mlir::repo::assemblePTX(ModuleOp module, StringRef ptx,
   if (external.match(ptx, &match))
     return module.emitError("kernels call a function that nobody defines: ")
            << match[0].str();
-  std::string assembler = findAssembler();
-  if (assembler.empty())
-    return module.emitError(
-        "cannot find `ptxas`: expected it on the PATH or in "
-        "/usr/local/cuda/bin (a CUDA toolkit has it)");
+  FailureOr<std::string> assembler = findAssembler(module);
+  if (failed(assembler))
+    return failure();
   SmallString<128> input, output, log;
   int descriptor;
   if (llvm::sys::fs::createTemporaryFile("repo", "ptx", descriptor, input))
@@ -155,12 +166,12 @@ LogicalResult mlir::repo::assemblePTX(ModuleOp module, StringRef ptx,
     return module.emitError("cannot make a temporary file");
   llvm::FileRemover removeLog(log);
 
-  StringRef arguments[] = {assembler,    "-v", "--warn-on-spills",
+  StringRef arguments[] = {*assembler,   "-v", "--warn-on-spills",
                            "--gpu-name", chip, "-o",
                            output,       input};
   std::optional<StringRef> redirects[] = {StringRef(), log.str(), log.str()};
   std::string error;
-  int status = llvm::sys::ExecuteAndWait(assembler, arguments, std::nullopt,
+  int status = llvm::sys::ExecuteAndWait(*assembler, arguments, std::nullopt,
                                          redirects, 0, 0, &error);
   std::string text = readFile(log);
   if (status != 0) {

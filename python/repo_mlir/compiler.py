@@ -8,7 +8,7 @@ import pathlib
 import threading
 
 from .errors import RepoError
-from .find import shared_library
+from .find import ptxas, shared_library
 
 _MESSAGE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
 _TEXT = ctypes.c_char_p
@@ -101,6 +101,8 @@ def run_pipeline(source, pipeline):
 def compile_to(output, *, input=None, source=None, cpu="native", pipeline="cpu", is_model=False, target="cpu",
                chip=None, dtype=None, cache_dtype=None):
     """Compiles a file, a text or a model directory to a library (and what goes with it)."""
+    if target == "cuda" and ptxas():
+        os.environ["REPO_PTXAS"] = ptxas()  # the compiler itself knows of no Python packages
     options = _Options(_bytes("input", input), _bytes("source", source), _bytes("output", output), _bytes("cpu", cpu),
                        None, b"so", None, _bytes("pipeline", pipeline), int(is_model), 0, _bytes("target", target),
                        _bytes("chip", chip), _bytes("dtype", dtype), _bytes("cache_dtype", cache_dtype))

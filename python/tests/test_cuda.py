@@ -11,6 +11,7 @@ import pytest
 
 import conftest
 import repo_mlir as repo
+from repo_mlir import find
 from repo_mlir.runtime import DLDataType, DLDevice, DLTensor, check, context
 
 ROTATE = """
@@ -121,8 +122,19 @@ def test_what_kernels_cannot_take_is_refused_on_the_host():
         f(rows(1), rows(20), rows(30))
 
 
-@pytest.mark.skipif(not any(os.access(os.path.join(p, "ptxas"), os.X_OK) for p in
-                            os.environ["PATH"].split(":") + ["/usr/local/cuda/bin"]), reason="no ptxas")
+def test_a_missing_assembler_is_one_line(run, tmp_path):
+    (tmp_path / "f.mlir").write_text(ROTATE)
+    flags = (tmp_path / "f.mlir", "--target=cuda", "--emit=cubin", "-o", tmp_path / "f.cubin")
+    status, _, error = run("repo-compile", *flags, env={**os.environ, "REPO_PTXAS": "/nowhere/ptxas"})
+    assert status == 1 and len(error.splitlines()) == 1
+    assert "cannot run `ptxas`: REPO_PTXAS names `/nowhere/ptxas`, expected a program" in error
+    if not os.path.exists("/usr/local/cuda/bin/ptxas"):
+        status, _, error = run("repo-compile", *flags, env={"PATH": str(tmp_path)})
+        assert status == 1 and "cannot find `ptxas`: expected it on the PATH" in error
+    assert not (tmp_path / "f.cubin").exists()
+
+
+@pytest.mark.skipif(find.ptxas() is None, reason="no ptxas")
 def test_a_library_for_a_device_says_what_it_needs(tmp_path):
     library = repo.compile(ROTATE, target="cuda", chip="sm_80,sm_90a", out=tmp_path / "f.so")
     x, z = inputs()
