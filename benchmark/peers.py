@@ -1,11 +1,13 @@
 """What a RePo user could call instead. A peer that is not installed is None.
 
-`pip install torch onnx onnxruntime` (the CPU wheels) installs all of them.
+`pip install -r python/requirements-benchmark.txt` installs all of them (of torch the CPU wheels do).
 """
 
 import itertools
 
 import numpy as np
+
+import iree_peer
 
 
 def torch_or_none():
@@ -19,7 +21,9 @@ def torch_or_none():
 def attention(arrays, z, dtype, threads, causal=True):
     """Attention of q [B, H, N, D], k and v [B, Hkv, N, D], float32 arrays, rotated by z [B, Hkv, N]."""
     plain = causal and arrays[0].shape == arrays[1].shape
-    return {**_torch_attention(arrays, z, dtype, threads, causal),
+    single = plain and dtype == "f32" and arrays[0].shape[0] == 1
+    return {**({iree_peer.NAME: iree_peer.attention(*arrays, threads)} if single else {}),
+            **_torch_attention(arrays, z, dtype, threads, causal),
             **(_flex_attention(arrays, dtype, threads) if plain else {}),
             **(_onnx_attention(arrays, dtype, threads) if causal else {})}
 
