@@ -13,6 +13,7 @@ import inspect
 import json
 import os
 import pathlib
+import re
 import statistics
 import sys
 
@@ -26,12 +27,13 @@ import limits as machine_limits  # noqa: E402
 import measure  # noqa: E402
 
 
-def run_case(case, rounds):
+def run_case(case, rounds, seconds, wanted):
     peers = case.peers() if callable(case.peers) else case.peers
+    peers = {name: peer for name, peer in peers.items() if wanted.search(name)}
     functions = {"ours": case.ours, **{n: f for n, f in peers.items() if f is not None}}
     if case.bar:
         functions["limit"] = case.bar
-    times = measure.interleave(functions, rounds)
+    times = measure.interleave(functions, rounds, seconds)
     rate = {name: case.work / statistics.median(values) for name, values in times.items()}
     limit = rate.get("limit", case.limit)
     base = {"case": case.name, "dtype": case.dtype, "threads": case.threads, "unit": case.unit,
@@ -60,6 +62,8 @@ def main():
     parser.add_argument("--threads", default=None, help="thread counts, such as 1,2 (default: 1 and all)")
     parser.add_argument("--rounds", type=int, default=31, help="interleaved rounds (default 31)")
     parser.add_argument("--filter", default="", help="only cases whose name and type hold this text, such as N2048 or bf16")
+    parser.add_argument("--seconds", type=float, default=20, help="... or so long a case, whichever ends first (default 20)")
+    parser.add_argument("--peers", default="", help="only peers whose names match this regular expression")
     parser.add_argument("--no-peers", action="store_true", help="ours and the limit alone")
     parser.add_argument("--plot", help="draw shares of the limit to this file, .svg or .png (needs matplotlib)")
     arguments = parser.parse_args()
@@ -69,6 +73,10 @@ def main():
     suite = importlib.import_module(f"suites.{arguments.suite}")
     machine = suite.machine() if hasattr(suite, "machine") else {}
     limits = machine_limits.Limits()
+    try:
+        peers = re.compile(arguments.peers)
+    except re.error as error:
+        parser.error(f"--peers: expected a regular expression, got `{arguments.peers}`: {error}")
     results = []
     print(f"{'case':40} {'dtype':5} {'thr':>3} {'ours':>9} {'limit':>9} {'share':>6}  peer")
     wanted = lambda name, dtype: arguments.filter in f"{name} {dtype}"  # noqa: E731
@@ -79,7 +87,7 @@ def main():
             continue
         if arguments.no_peers:
             case.peers = {}
-        for row in run_case(case, arguments.rounds):
+        for row in run_case(case, arguments.rounds, arguments.seconds, peers):
             results.append(row)
             peer = ("-" if row["peer_name"] is None else f"{row['peer_name']}: missing" if row.get("missing") else
                     f"{row['peer_name']}: {row['peer']:.1f}, ours {row['ours_over_peer']:.2f}x "

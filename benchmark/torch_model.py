@@ -16,22 +16,27 @@ import torch.nn.functional as F
 _TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
-def read_weights(folder, dtype, layers=None):
-    """{name: tensor} of all safetensors files of a folder; of its first `layers` layers where given."""
-    weights = {}
+def read_tensors(folder):
+    """(name, type, shape, bytes) of every tensor in the safetensors files of a folder, mapped from them."""
     for path in sorted(pathlib.Path(folder).glob("model*.safetensors")):
         data = np.memmap(path, mode="c")
         size = int.from_bytes(data[:8].tobytes(), "little")
         for name, entry in json.loads(data[8:8 + size].tobytes()).items():
-            if name == "__metadata__":
-                continue
-            if layers is not None and name.startswith("model.layers.") and int(name.split(".")[2]) >= layers:
-                continue
-            start, end = entry["data_offsets"]
-            raw = torch.from_numpy(data[8 + size + start:8 + size + end])
-            if raw.data_ptr() % 8:
-                raw = raw.clone()
-            weights[name] = raw.view(_TYPES[entry["dtype"]]).reshape(entry["shape"]).to(dtype)
+            if name != "__metadata__":
+                start, end = entry["data_offsets"]
+                yield name, entry["dtype"], entry["shape"], data[8 + size + start:8 + size + end]
+
+
+def read_weights(folder, dtype, layers=None):
+    """{name: tensor} of all safetensors files of a folder; of its first `layers` layers where given."""
+    weights = {}
+    for name, kind, shape, data in read_tensors(folder):
+        if layers is not None and name.startswith("model.layers.") and int(name.split(".")[2]) >= layers:
+            continue
+        raw = torch.from_numpy(data)
+        if raw.data_ptr() % 8:
+            raw = raw.clone()
+        weights[name] = raw.view(_TYPES[kind]).reshape(shape).to(dtype)
     return weights
 
 

@@ -21,3 +21,15 @@ class Case:
     """Peer name -> callable, or None where the peer is not installed; or what returns that, once the case runs."""
     bar: Optional[Callable[[], float]] = None
     """Does what the machine needs at least, timing itself: seconds. Runs in turn with ours."""
+
+
+def lazily(make):
+    """The function that `make` returns, made at the first call."""
+    made = []
+
+    def call():
+        if not made:
+            made.append(make())
+        return made[0]()
+
+    return call

@@ -11,7 +11,7 @@ import numpy as np
 
 import peers
 import repo_mlir as repo
-from suites import Case
+from suites import Case, lazily
 
 HEADS, SIZE = 16, 128
 VARIANTS = (("D 64", dict(size=64)), ("grouped 16/4", dict(kv_heads=4)), ("window 512", dict(window=512)),
@@ -55,18 +55,6 @@ def case(limits, name, dtype, length, threads, *, size=SIZE, kv_heads=HEADS, win
     return Case(name=name, dtype=dtype, threads=threads, work=4.0 * HEADS * size * float(pairs) / 1e9, unit="GFLOP/s",
                 limit=limits.fma(threads), ours=lazily(calls),
                 peers=lambda: {} if window else peers.attention(*inputs(length, size, kv_heads), dtype, threads, causal))
-
-
-def lazily(make):
-    """The function that `make` returns, made at the first call."""
-    made = []
-
-    def call():
-        if not made:
-            made.append(make())
-        return made[0]()
-
-    return call
 
 
 def convert(array, dtype):

@@ -4,21 +4,23 @@ The peer "ours, RoPE" is the same model with integer positions; the number besid
 the bytes: what `ours_over_peer` is where learned positions cost no more than that. Limits: prefill the peak of multiply-adds
 of the type over all FLOPs, the head on the last token only, on both sides; decode the read bandwidth over the bytes of
 weights and cache that a token needs. The checkpoints and compiled models are kept in REPO_BENCHMARK_DIR (default
-build/benchmark-models) between runs; each side has its own in memory, 6 GB in f32.
-llama.cpp is measured where llama-cpp-python is installed and REPO_BENCHMARK_GGUF names a model of this shape.
+build/benchmark-models) between runs; each side has its own in memory, 6 GB in f32: `--peers` takes them one by one.
+llama.cpp is measured where llama-cpp-python and gguf are installed: the model with integer positions.
 """
 
 import functools
+import importlib.util
 import os
 import pathlib
 import shutil
 
 import numpy as np
 
+import llama_peer
 import repo_mlir as repo
 from repo_mlir import find
 from repo_mlir.make_checkpoint import make_checkpoint
-from suites import Case
+from suites import Case, lazily
 
 HOME = pathlib.Path(os.environ.get("REPO_BENCHMARK_DIR", pathlib.Path(__file__).parents[2] / "build" / "benchmark-models"))
 LAYERS = int(os.environ.get("REPO_BENCHMARK_LAYERS", "16"))  # fewer: a short look
@@ -55,24 +57,6 @@ def decode_gigabytes(context, dtype, mode):
     return width * (parameters(mode) + VOCABULARY * HIDDEN + 2 * LAYERS * HIDDEN * context) / 1e9
 
 
-def llama(context, threads):
-    """A function that evaluates n tokens at the end of `context`, or None."""
-    path = os.environ.get("REPO_BENCHMARK_GGUF")
-    try:
-        import llama_cpp
-    except ImportError:
-        return None
-    if not path:
-        return None
-    model = llama_cpp.Llama(path, n_ctx=context + 2048, n_threads=threads, n_threads_batch=threads, verbose=False)
-
-    def evaluate(start, tokens):
-        model.n_tokens = start
-        model.eval(tokens)
-
-    return evaluate
-
-
 class Model:
     """A compiled checkpoint, loaded when it is first run."""
 
@@ -89,11 +73,8 @@ class Model:
 
     @functools.cached_property
     def torch(self):
-        """The reference's arithmetic, or None without torch."""
-        try:
-            from torch_model import TorchModel
-        except ImportError:
-            return None
+        """The reference's arithmetic."""
+        from torch_model import TorchModel
         return TorchModel(self.folders[1], {"f32": "float32", "bf16": "bfloat16"}[self.dtype])
 
     def prefill(self, prompt):
@@ -115,18 +96,38 @@ class Model:
 
         return call
 
-    def torch_run(self, tokens, start=0):
-        """Of a cache whose first `start` tokens are zeros, which take the same time."""
-        if self.torch is None:
+    def llama_run(self, tokens, start=0):
+        """llama.cpp on this checkpoint; tokens before `start` are evaluated first. None where it is not installed."""
+        if not llama_peer.installed():
             return None
-        import torch
-        cache = self.torch.new_cache(1, start + tokens.shape[1])
 
-        def call():
-            torch.set_num_threads(self.threads)
-            self.torch.run(tokens, cache, start, last_only=True)
+        def make():
+            path = self.folders[1].with_suffix(".gguf")
+            if not path.exists():
+                llama_peer.write_gguf(self.folders[1], path)
+            model = llama_peer.LlamaModel(path, len(tokens), self.threads)
+            if start:
+                model.run(tokens[:start])
+            return lambda: model.run(tokens[start:], start)
 
-        return call
+        return lazily(make)
+
+    def torch_run(self, tokens, start=0):
+        """Torch after a cache whose first `start` tokens are zeros, which take the same time. None where it is not installed."""
+        if not importlib.util.find_spec("torch"):
+            return None
+
+        def make():
+            import torch
+            cache = self.torch.new_cache(1, start + tokens.shape[1])
+
+            def call():
+                torch.set_num_threads(self.threads)
+                self.torch.run(tokens, cache, start, last_only=True)
+
+            return call
+
+        return lazily(make)
 
 
 def cases(limits, threads=(2,), dtypes=("bf16", "f32"), lengths=(512, 2048), contexts=(512, 4096),
@@ -136,21 +137,18 @@ def cases(limits, threads=(2,), dtypes=("bf16", "f32"), lengths=(512, 2048), con
     for dtype in dtypes:
         learned, integer = (Model(dtype, mode, threads) for mode in ("swigluex_multihead", "none"))
         for length in filter(lambda n: wanted(f"1B prefill {n}", dtype), lengths):
-            prompt, evaluate = tokens[:, :length], llama(length, threads)
+            prompt = tokens[:, :length]
             peak = limits.bf16(threads) if dtype == "bf16" else limits.fma(threads)
             flops, plain = (prefill_gflop(length, model.mode) for model in (learned, integer))
             yield Case(name=f"1B prefill {length}", dtype=dtype, threads=threads, work=length, unit="tokens/s",
                        limit=length * peak / flops, ours=learned.prefill(prompt),
                        peers={"torch": learned.torch_run(prompt),
-                              f"ours, RoPE ({plain / flops:.4f})": integer.prefill(prompt),
-                              "llama.cpp": evaluate and (lambda: evaluate(0, prompt[0].tolist()))})
+                              f"ours, RoPE ({plain / flops:.4f})": lazily(lambda: integer.prefill(prompt)),
+                              llama_peer.NAME: integer.llama_run(prompt[0])})
         for context in filter(lambda n: wanted(f"1B decode at {n}", dtype), contexts):
-            evaluate = llama(context, threads)
-            if evaluate:
-                evaluate(0, tokens[0, :context].tolist())
             size, plain = (decode_gigabytes(context, dtype, model.mode) for model in (learned, integer))
             yield Case(name=f"1B decode at {context}", dtype=dtype, threads=threads, work=1, unit="tokens/s",
                        limit=limits.read(threads) / size, ours=learned.decode(tokens, context),
                        peers={"torch": learned.torch_run(tokens[:, context:context + 1], context),
-                              f"ours, RoPE ({plain / size:.4f})": integer.decode(tokens, context),
-                              "llama.cpp": evaluate and (lambda: evaluate(context, [int(tokens[0, context])]))})
+                              f"ours, RoPE ({plain / size:.4f})": lazily(lambda: integer.decode(tokens, context)),
+                              llama_peer.NAME: integer.llama_run(tokens[0, :context + 1], context)})
