@@ -113,6 +113,62 @@ def prepare_turning():
     return (q, k, v, z, lengths, offset), wanted, 2.0 ** -7 * np.abs(wanted).max()
 
 
+DECODE = """
+func.func @f(%q: tensor<2x3x1x{d}xbf16>, %k: tensor<2x1x?x{d}xbf16>, %v: tensor<2x1x?x{d}xbf16>, %z: tensor<2x3x1xf32>, %l: tensor<2xi32>, %at: tensor<2xi32>)
+    -> tensor<2x3x1x{d}xbf16> {{
+  %e = tensor.empty() : tensor<2x3x1x{d}xbf16>
+  %o = repo.attention %q, %k, %v query_positions(%z) lengths(%l) offset(%at) into %e {{causal, rope = #repo.rope<theta = 1.0e4, dim = {d}>}}
+    : (tensor<2x3x1x{d}xbf16>, tensor<2x1x?x{d}xbf16>, tensor<2x1x?x{d}xbf16>, tensor<2x3x1xf32>, tensor<2xi32>, tensor<2xi32>, tensor<2x3x1x{d}xbf16>)
+      -> tensor<2x3x1x{d}xbf16>
+  return %o : tensor<2x3x1x{d}xbf16>
+}}
+"""
+
+
+def prepare_decode(d):
+    rng = np.random.default_rng(13)
+    # Parts without keys, with some, and full ones; the last block is not full.
+    q, k, v = (rng.standard_normal((2, h, n, d)).astype(ml_dtypes.bfloat16) for h, n in ((3, 1), (1, 345), (1, 345)))
+    z = (30 * rng.standard_normal((2, 3, 1))).astype(np.float32)
+    lengths = np.array([345, 75], np.int32)
+    arrays = (q, k, v, z, lengths, lengths - 1)
+    wanted, _ = reference.attention(*(x.astype(np.float64) for x in (q, k, v)), zq=z, rope={"theta": 1e4}, causal=True, lengths=lengths,
+                                    offset=lengths - 1)
+    for x, length in ((x, i) for x in (k, v) for i in range(2)):
+        x[length, :, lengths[length]:] = np.nan
+    return arrays, wanted, 2.0 ** -7 * np.abs(wanted).max()
+
+
+PAGED = """
+func.func @f(%q: tensor<2x2x?x64xbf16>, %kp: tensor<?x1x64x64xbf16>, %vp: tensor<?x1x64x64xbf16>, %table: tensor<2x?xi32>, %l: tensor<2xi32>,
+             %at: tensor<2xi32>) -> tensor<2x2x?x64xbf16> {
+  %c2 = arith.constant 2 : index
+  %n = tensor.dim %q, %c2 : tensor<2x2x?x64xbf16>
+  %k = repo.cache_view %kp table(%table) lengths(%l) : (tensor<?x1x64x64xbf16>, tensor<2x?xi32>, tensor<2xi32>) -> tensor<2x1x?x64xbf16>
+  %v = repo.cache_view %vp table(%table) lengths(%l) : (tensor<?x1x64x64xbf16>, tensor<2x?xi32>, tensor<2xi32>) -> tensor<2x1x?x64xbf16>
+  %e = tensor.empty(%n) : tensor<2x2x?x64xbf16>
+  %o = repo.attention %q, %k, %v lengths(%l) offset(%at) into %e {causal}
+    : (tensor<2x2x?x64xbf16>, tensor<2x1x?x64xbf16>, tensor<2x1x?x64xbf16>, tensor<2xi32>, tensor<2xi32>, tensor<2x2x?x64xbf16>) -> tensor<2x2x?x64xbf16>
+  return %o : tensor<2x2x?x64xbf16>
+}
+"""
+
+
+def prepare_paged():
+    rng = np.random.default_rng(14)
+    q, k, v = (rng.standard_normal((2, h, n, 64)).astype(ml_dtypes.bfloat16) for h, n in ((2, 150), (1, 384), (1, 384)))
+    lengths, offset = np.array([370, 201], np.int32), np.array([220, 51], np.int32)
+    wanted, _ = reference.attention(*(x.astype(np.float64) for x in (q, k, v)), causal=True, lengths=lengths, offset=offset)
+    table = rng.permutation(12).reshape(2, 6).astype(np.int32)
+    pages = [np.zeros((12, 1, 64, 64), ml_dtypes.bfloat16) for _ in range(2)]
+    for x, paged in zip((k, v), pages):
+        for i, length in enumerate(lengths):
+            x[i, :, length:] = np.nan
+        paged[table] = x.reshape(2, 6, 1, 64, 64)
+    table[1, 4:] = -1
+    return (q, *pages, table, lengths, offset), wanted, 2.0 ** -7 * np.abs(wanted).max()
+
+
 KERNELS = {
     "mma": Kernel(gpu_kernels.mma_gemm, lambda k, order: kernels.run_mma(k, 32, 16, 160, order)),
     "wgmma": Kernel(gpu_kernels.wgmma_gemm, lambda k, order: kernels.run_wgmma(k, 64, 64, 320, order)),
@@ -121,6 +177,12 @@ KERNELS = {
     "attention": Entry(ATTENTION, "sm_80", prepare_attention),
     # Warps with roles: queries turn in shared memory; tiles by the copy engine and by the producer's warp.
     "attention-roles": Entry(TURNING, "sm_90a", prepare_turning),
+    # Pages of the cache, by mma.sync and by wgmma.
+    "attention-paged": Entry(PAGED, "sm_80", prepare_paged),
+    "attention-paged-wgmma": Entry(PAGED, "sm_90a", prepare_paged),
+    # Few queries: warps by themselves, four stages and two; a second kernel merges what they found.
+    "decode": Entry(DECODE.format(d=64), "sm_80", lambda: prepare_decode(64)),
+    "decode-short": Entry(DECODE.format(d=128), "sm_86", lambda: prepare_decode(128)),
 }
 
 

@@ -10,9 +10,11 @@
 // CHECK: gpu.launch
 // CHECK-SAME: function(@grouped_decode0)
 // CHECK: memref.subview %arg1[%{{.*}}, %{{.*}}, 0, 0] [1, 4, 1, 128] [1, 1, 1, 1]
-// CHECK: gpu.barrier
-// CHECK: repo_tile.map_pairs half
+// Keys and values are on the way while the queries come, and turn.
 // CHECK-COUNT-6: repo_tile.copy_async {{.*}} {threads = 32 : i64, warp}
+// CHECK: nvvm.cp.async.wait.group 3
+// CHECK-NEXT: gpu.barrier
+// CHECK: repo_tile.map_pairs half
 // CHECK: scf.for
 // CHECK: nvvm.cp.async.wait.group 2
 // CHECK-NEXT: {{.*}}arith.constant -1

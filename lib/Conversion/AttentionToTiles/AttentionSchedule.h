@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// What the schedules of attention in blocks of queries share: the launch and
-// shared memory.
+// What the schedules of attention share: the launch, shared memory, copies of
+// keys and values by threads.
 //
 //===----------------------------------------------------------------------===//
 
@@ -27,19 +27,31 @@ public:
         strategy(op.getKernelStrategyAttr()) {}
 
 protected:
-  /// A launch of blocks of `threads` threads, one for each head, batch and
-  /// block of queries; goes on in its body. The kernel takes its shared memory
-  /// by `allocate`, and says how much with `finishLaunch`.
-  void startLaunch(int64_t threads);
+  /// A launch of blocks of `threads` threads, by the name FUNCTION_kindN; goes
+  /// on in its body. The kernel takes its shared memory by `allocate`, and says
+  /// how much with `finishLaunch`, which goes on behind it.
+  gpu::LaunchOp startLaunch(llvm::StringRef kind, Value x, Value y, Value z,
+                            int64_t threads);
+  /// One block for each head, batch and block of queries.
+  void startQueryBlocks(int64_t threads);
   void finishLaunch();
 
   /// Shared buffers and barriers of the block.
   MemRefType bufferType(int64_t stages, int64_t rows, int64_t columns);
   Value allocate(MemRefType type);
   Value allocateBarriers(int64_t stages, int64_t arrivals);
+  /// Stages for tiles of keys and values.
+  void allocateTiles(int64_t stages);
+  /// Starts to copy a tile of keys and values, if it is before `end`, by
+  /// `threads` threads, or by every warp for itself, as one group of copies.
+  /// Who counts groups needs one for a tile that is not there, too.
+  void copyTile(Value tile, Value end, Value stage, int64_t threads, bool warp,
+                bool isCounted);
   /// What the thread wrote to shared memory becomes visible to wgmma, which
   /// reads it past the caches of ordinary accesses.
   void fenceProxy();
+  /// The lanes of a warp see what each has done.
+  void synchronizeWarp();
 
   OpBuilder &b;
   Location loc;
@@ -47,6 +59,8 @@ protected:
   AttentionTiles tiles;
   KernelStrategyAttr strategy;
   Value batch, head, firstQuery, thread;
+  KeyTiles range;
+  Value keyBuffer, valueBuffer;
 
 private:
   gpu::LaunchOp launch;

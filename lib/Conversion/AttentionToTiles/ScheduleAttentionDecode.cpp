@@ -41,12 +41,9 @@ struct Partials {
   Value accumulator, maximum, sum;
 };
 
-class DecodeSchedule {
+class DecodeSchedule : AttentionSchedule {
 public:
-  DecodeSchedule(OpBuilder &builder, AttentionOp op)
-      : b(builder), loc(op.getLoc()), op(op), tiles(builder, op),
-        strategy(op.getKernelStrategyAttr()) {}
-
+  using AttentionSchedule::AttentionSchedule;
   void build();
 
 private:
@@ -54,25 +51,19 @@ private:
   void buildParts();
   void buildMerge();
 
-  Value allocateShared(int64_t stages, int64_t rows, int64_t columns);
-  void copyTile(Value tile);
-  void waitForCopies(int64_t pending);
-  Value loadQueries();
+  void copyTile(Value tile, bool isCounted) {
+    AttentionSchedule::copyTile(tile, lastTile, stageOf(tile), /*threads=*/32,
+                                /*warp=*/true, isCounted);
+  }
+  Value loadQueries(Value firstTile);
   SoftmaxState step(Value tile, SoftmaxState state);
   void storePart(const SoftmaxState &state);
   Value stageOf(Value tile);
 
-  OpBuilder &b;
-  Location loc;
-  AttentionOp op;
-  AttentionTiles tiles;
-  KernelStrategyAttr strategy;
-  int64_t sharedBytes = 0;
   Partials partials;
   Value batches, rows, blocks;
   // Of a warp.
-  KeyTiles range;
-  Value warp, part, lastTile, query, keyBuffer, valueBuffer;
+  Value warp, part, lastTile, query;
 };
 } // namespace
 
@@ -95,18 +86,6 @@ void DecodeSchedule::allocatePartials() {
   partials.accumulator = allocate(shape, {batches, parts, rows});
 }
 
-Value DecodeSchedule::allocateShared(int64_t stages, int64_t stageRows,
-                                     int64_t columns) {
-  auto type =
-      MemRefType::get({stages, columns / panelColumns, stageRows, panelColumns},
-                      tiles.element, AffineMap(),
-                      gpu::AddressSpaceAttr::get(op.getContext(),
-                                                 gpu::AddressSpace::Workgroup));
-  int64_t offset = sharedBytes;
-  sharedBytes += stages * getStageBytes(type);
-  return SharedBufferOp::create(b, loc, type, offset);
-}
-
 /// A warp has `stages` stages of its own, which it goes through in turn.
 Value DecodeSchedule::stageOf(Value tile) {
   Value own =
@@ -114,46 +93,24 @@ Value DecodeSchedule::stageOf(Value tile) {
   return tiles.add(tiles.mul(warp, strategy.getStages()), own);
 }
 
-/// Starts to copy a tile of keys and values, if there is one, as one group.
-void DecodeSchedule::copyTile(Value tile) {
-  Value exists =
-      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, tile, lastTile);
-  auto branch = scf::IfOp::create(b, loc, exists);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPoint(branch.thenYield());
-    Value stage = stageOf(tile),
-          first = tiles.mul(tile, strategy.getKeyBlock());
-    TileRows keys = tiles.getKeyRows(first, range),
-             values = tiles.getValueRows(first, range);
-    CopyAsyncOp::create(b, loc, keys.matrix, keys.row, keys.from, keys.to,
-                        keyBuffer, stage, /*threads=*/32, /*warp=*/true);
-    CopyAsyncOp::create(b, loc, values.matrix, values.row, values.from,
-                        values.to, valueBuffer, stage, /*threads=*/32,
-                        /*warp=*/true);
-  }
-  NVVM::CpAsyncCommitGroupOp::create(b, loc);
-}
-
-/// Waits until the warp sees what all but the last `pending` groups copied.
-void DecodeSchedule::waitForCopies(int64_t pending) {
-  NVVM::CpAsyncWaitGroupOp::create(b, loc, pending);
-  Value all = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(-1));
-  NVVM::SyncWarpOp::create(b, loc, all);
-}
-
-/// All warps have the same queries, which they load through one buffer.
-Value DecodeSchedule::loadQueries() {
-  Value buffer = allocateShared(1, strategy.getQueryBlock(), tiles.headSize);
+/// All warps have the same queries, which they load through one buffer. Their
+/// first keys and values are on the way meanwhile.
+Value DecodeSchedule::loadQueries(Value firstTile) {
+  int64_t warps = strategy.getWarps(), stages = strategy.getStages();
+  Value buffer =
+      allocate(bufferType(1, strategy.getQueryBlock(), tiles.headSize));
   Value source =
       tiles.rowsAreHeads
           ? tiles.sliceHeads(op.getQuery(), op.getQueryMap(), op.getGroupSize())
           : tiles.sliceQuery();
   Value zero = tiles.index(0);
   CopyAsyncOp::create(b, loc, source, zero, zero, rows, buffer, zero,
-                      strategy.getWarps() * 32, /*warp=*/false);
+                      warps * 32, /*warp=*/false);
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
-  NVVM::CpAsyncWaitGroupOp::create(b, loc, 0);
+  allocateTiles(warps * stages);
+  for (int64_t i = 0; i + 1 != stages; ++i)
+    copyTile(tiles.add(firstTile, tiles.index(i)), /*isCounted=*/true);
+  NVVM::CpAsyncWaitGroupOp::create(b, loc, stages - 1);
   gpu::BarrierOp::create(b, loc);
   Value loaded = LoadSharedOp::create(b, loc, tiles.operandType(tiles.headSize),
                                       buffer, zero, zero);
@@ -162,9 +119,11 @@ Value DecodeSchedule::loadQueries() {
 
 SoftmaxState DecodeSchedule::step(Value tile, SoftmaxState state) {
   int64_t keyBlock = strategy.getKeyBlock(), stages = strategy.getStages();
-  waitForCopies(stages - 2);
+  // Waits until the warp sees what all but the last groups copied.
+  NVVM::CpAsyncWaitGroupOp::create(b, loc, stages - 2);
+  synchronizeWarp();
   // Behind it no lane reads the stage of the tile before this one.
-  copyTile(tiles.add(tile, tiles.index(stages - 1)));
+  copyTile(tiles.add(tile, tiles.index(stages - 1)), /*isCounted=*/stages > 2);
   Value stage = stageOf(tile), zero = tiles.index(0);
   FragmentType type = tiles.accumulatorType(keyBlock);
   Value products =
@@ -209,27 +168,16 @@ void DecodeSchedule::storePart(const SoftmaxState &state) {
 }
 
 void DecodeSchedule::buildParts() {
-  int64_t warps = strategy.getWarps(), stages = strategy.getStages(),
-          keyBlock = strategy.getKeyBlock();
-  int64_t bytes =
-      strategy.getQueryBlock() * tiles.headSize * 2 +
-      warps * stages * keyBlock * 2 * (tiles.headSize + tiles.valueSize);
+  int64_t warps = strategy.getWarps(), keyBlock = strategy.getKeyBlock();
   Value one = tiles.index(1);
-  std::string name = findKernelName(op, "decode");
-  auto launch = gpu::LaunchOp::create(
-      b, loc, blocks, tiles.index(op.getNumKeyValueHeads()), batches,
-      tiles.index(warps * 32), one, one,
-      arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(bytes)));
-  launch.setModuleAttr(FlatSymbolRefAttr::get(op.getContext(), "kernels"));
-  launch.setFunctionAttr(FlatSymbolRefAttr::get(op.getContext(), name));
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(&launch.getBody().front());
-
+  gpu::LaunchOp launch =
+      startLaunch("decode", blocks, tiles.index(op.getNumKeyValueHeads()),
+                  batches, warps * 32);
   Value zero = tiles.index(0);
   tiles.enterBlock(launch.getBlockIds().z,
                    tiles.mul(launch.getBlockIds().y, op.getGroupSize()), zero);
   range = tiles.getKeyTiles(strategy.getQueryBlock(), keyBlock);
-  warp = tiles.floorDiv(launch.getThreadIds().x, 32);
+  warp = tiles.floorDiv(thread, 32);
   part = tiles.add(tiles.mul(launch.getBlockIds().x, warps), warp);
   int64_t tilesOfPart = strategy.getSplitKeys() / keyBlock;
   Value firstOfPart = tiles.mul(part, tilesOfPart);
@@ -237,12 +185,7 @@ void DecodeSchedule::buildParts() {
   lastTile =
       tiles.min(tiles.add(firstOfPart, tiles.index(tilesOfPart)), range.last);
 
-  query = loadQueries();
-  keyBuffer = allocateShared(warps * stages, keyBlock, tiles.headSize);
-  valueBuffer = allocateShared(warps * stages, keyBlock, tiles.valueSize);
-  assert(sharedBytes == bytes && "the launch says what the kernel takes");
-  for (int64_t i = 0; i + 1 != stages; ++i)
-    copyTile(tiles.add(firstTile, tiles.index(i)));
+  query = loadQueries(firstTile);
   SoftmaxState state = tiles.start(tiles.valueSize);
   auto loop = scf::ForOp::create(
       b, loc, firstTile, lastTile, one,
@@ -264,7 +207,7 @@ void DecodeSchedule::buildParts() {
     b.setInsertionPoint(branch.thenYield());
     storePart({loop.getResult(0), loop.getResult(1), loop.getResult(2)});
   }
-  gpu::TerminatorOp::create(b, loc);
+  finishLaunch();
 }
 
 //===----------------------------------------------------------------------===//

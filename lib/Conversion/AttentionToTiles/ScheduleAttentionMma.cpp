@@ -37,8 +37,11 @@ public:
   void build();
 
 private:
-  void copyTile(Value tile);
-  void waitForCopies(int64_t pending);
+  void copyTile(Value tile, bool isCounted) {
+    AttentionSchedule::copyTile(tile, range.last, stageOf(tile),
+                                strategy.getWarps() * 32, /*warp=*/false,
+                                isCounted);
+  }
   Value loadQueries(Value firstRow);
   SoftmaxState loop(Value from, Value to, SoftmaxState state, bool masked);
   SoftmaxState step(Value tile, SoftmaxState state, bool masked);
@@ -47,41 +50,9 @@ private:
                                   tiles.index(strategy.getStages()));
   }
 
-  KeyTiles range;
-  Value firstRow, query, keyBuffer, valueBuffer;
+  Value firstRow, query;
 };
 } // namespace
-
-/// Starts to copy a tile of keys and values, if there is one, as one group.
-void MmaSchedule::copyTile(Value tile) {
-  Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, tile,
-                                       range.last);
-  auto branch = scf::IfOp::create(b, loc, exists);
-  {
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPoint(branch.thenYield());
-    Value stage = stageOf(tile);
-    Value first = tiles.mul(tile, strategy.getKeyBlock());
-    int64_t threads = strategy.getWarps() * 32;
-    // Rows that no query of the block sees are zeros: what lies there, even
-    // NaN, meets no result.
-    TileRows keys = tiles.getKeyRows(first, range),
-             values = tiles.getValueRows(first, range);
-    CopyAsyncOp::create(b, loc, keys.matrix, keys.row, keys.from, keys.to,
-                        keyBuffer, stage, threads, /*warp=*/false);
-    CopyAsyncOp::create(b, loc, values.matrix, values.row, values.from,
-                        values.to, valueBuffer, stage, threads, /*warp=*/false);
-  }
-  NVVM::CpAsyncCommitGroupOp::create(b, loc);
-}
-
-/// Waits until all warps see what all but the last `pending` groups copied.
-void MmaSchedule::waitForCopies(int64_t pending) {
-  NVVM::CpAsyncWaitGroupOp::create(b, loc, pending);
-  if (strategy.getUnit() == MatrixUnit::wgmma)
-    fenceProxy();
-  gpu::BarrierOp::create(b, loc);
-}
 
 Value MmaSchedule::loadQueries(Value warpRow) {
   MemRefType type = bufferType(1, strategy.getQueryBlock(), tiles.headSize);
@@ -90,13 +61,11 @@ Value MmaSchedule::loadQueries(Value warpRow) {
                       tiles.queries, buffer, tiles.index(0),
                       strategy.getWarps() * 32, /*warp=*/false);
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
-  keyBuffer = allocate(
-      bufferType(strategy.getStages(), strategy.getKeyBlock(), tiles.headSize));
-  valueBuffer = allocate(bufferType(strategy.getStages(),
-                                    strategy.getKeyBlock(), tiles.valueSize));
+  allocateTiles(strategy.getStages());
   for (int64_t i = 0; i + 1 != strategy.getStages(); ++i)
-    copyTile(tiles.add(range.first, tiles.index(i)));
-  waitForCopies(strategy.getStages() - 1);
+    copyTile(tiles.add(range.first, tiles.index(i)), /*isCounted=*/true);
+  NVVM::CpAsyncWaitGroupOp::create(b, loc, strategy.getStages() - 1);
+  gpu::BarrierOp::create(b, loc);
   Value loaded = LoadSharedOp::create(b, loc, tiles.operandType(tiles.headSize),
                                       buffer, tiles.index(0), warpRow);
   return tiles.rotate(loaded, firstRow);
@@ -106,9 +75,12 @@ SoftmaxState MmaSchedule::step(Value tile, SoftmaxState state, bool masked) {
   int64_t keyBlock = strategy.getKeyBlock(), stages = strategy.getStages();
   // Of the groups committed, all but the last stages - 2 are needed: those up
   // to this tile's.
-  waitForCopies(stages - 2);
+  NVVM::CpAsyncWaitGroupOp::create(b, loc, stages - 2);
+  if (strategy.getUnit() == MatrixUnit::wgmma)
+    fenceProxy();
+  gpu::BarrierOp::create(b, loc);
   // Behind the barrier nobody reads the stage of the tile before this one.
-  copyTile(tiles.add(tile, tiles.index(stages - 1)));
+  copyTile(tiles.add(tile, tiles.index(stages - 1)), /*isCounted=*/stages > 2);
   Value stage = stageOf(tile);
   FragmentType type = tiles.accumulatorType(keyBlock);
   Value products =
@@ -143,8 +115,7 @@ SoftmaxState MmaSchedule::loop(Value from, Value to, SoftmaxState state,
 void MmaSchedule::build() {
   b.setInsertionPoint(op);
   tiles.prepareHost();
-  startLaunch(strategy.getWarps() * 32);
-  range = tiles.getKeyTiles(strategy.getQueryBlock(), strategy.getKeyBlock());
+  startQueryBlocks(strategy.getWarps() * 32);
   int64_t owner = strategy.getUnit() == MatrixUnit::mma ? 32 : 128;
   Value warpRow = tiles.mul(tiles.floorDiv(thread, owner), strategy.getRows());
   firstRow = tiles.add(firstQuery, warpRow);

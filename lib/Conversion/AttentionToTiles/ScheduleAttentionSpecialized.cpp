@@ -92,10 +92,6 @@ private:
   void takeTurn(Value member);
   void passTurn(Value member);
   void synchronize(Value barrier, int64_t threads, bool wait);
-  void synchronizeWarp() {
-    NVVM::SyncWarpOp::create(
-        b, loc, arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(-1)));
-  }
   //===--- Uses of stages -----------------------------------------------===//
   Value stageOf(Value use) {
     return arith::RemUIOp::create(b, loc, use,
@@ -120,7 +116,6 @@ private:
     return arith::CmpIOp::create(b, loc, predicate, x, y);
   }
 
-  KeyTiles range;
   Ring keys, values;
   Value queryMap, queries, queriesFull, count, lastTile;
 };
@@ -420,8 +415,7 @@ void SpecializedSchedule::build() {
   Value valueMap =
       makeMap(op.getValue(), op.getValueMap(), AttentionOp::M, AttentionOp::E,
               bufferType(stages, keyBlock, tiles.valueSize));
-  startLaunch(strategy.getWarps() * 32 + strategy.getProducers() * 128);
-  range = tiles.getKeyTiles(strategy.getQueryBlock(), keyBlock);
+  startQueryBlocks(strategy.getWarps() * 32 + strategy.getProducers() * 128);
   count = tiles.max(tiles.index(1), tiles.sub(range.last, range.first));
   lastTile = tiles.sub(tiles.add(range.first, count), tiles.index(1));
 
