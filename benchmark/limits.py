@@ -138,17 +138,19 @@ class Limits:
         (page size, distance to the core). Takes the shape of loop that is fastest here, and at least the time
         of `flops` multiply-adds (counting 2 each) at the FMA peak.
         """
-        sets = [(len(arrays), (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)),
-                 (ctypes.c_size_t * len(arrays))(*(a.nbytes for a in arrays))) for arrays in sets]
-        turn = itertools.cycle(sets[len(sets) // 2:] + sets[:len(sets) // 2])
+        parts = [(len(arrays), (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)),
+                  (ctypes.c_size_t * len(arrays))(*(a.nbytes for a in arrays)), arrays) for arrays in sets]
+        turn = itertools.cycle(parts[len(parts) // 2:] + parts[:len(parts) // 2])
         least = flops / (self.fma(threads) * 1e9) if flops else 0.0
 
         def read(shape):
-            count, parts, sizes = next(turn)
+            count, parts, sizes, _ = next(turn)
             return self._library.repo_limit_read_parts(parts, sizes, count, threads, shape)
 
+        # In turn: a machine may be twice as fast in one second as in the next.
         shapes = range(self._library.repo_limit_read_shapes())
-        best = min(shapes, key=lambda shape: min(read(shape) for _ in range(4)))
+        rounds = [[read(shape) for shape in shapes] for _ in range(4)]
+        best = min(shapes, key=lambda shape: min(times[shape] for times in rounds))
         return lambda: max(read(best), least)
 
     def release_buffers(self):

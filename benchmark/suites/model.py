@@ -2,14 +2,16 @@
 
 The peer "ours, RoPE" is the same model with integer positions; the number beside it is its share of the operations, or of
 the bytes: what `ours_over_peer` is where learned positions cost no more than that. Limits: prefill the peak of multiply-adds
-of the type over all FLOPs, the head on the last token only, on both sides; decode the read bandwidth over the bytes of
-weights and cache that a token needs. The checkpoints and compiled models are kept in REPO_BENCHMARK_DIR (default
-build/benchmark-models) between runs; each side has its own in memory, 6 GB in f32: `--peers` takes them one by one.
+of the type over all FLOPs, the head on the last token only, on both sides; decode the time in which as many bytes are read
+as weights and cache of a step have, in the same rounds (a shared machine has twice the bandwidth of the minute before), and
+of several sequences the operations at the peak after that. The checkpoints and compiled models are kept in REPO_BENCHMARK_DIR
+(default build/benchmark-models) between runs; each side has its own in memory, 6 GB in f32: `--peers` takes them one by one.
 llama.cpp is measured where llama-cpp-python and gguf are installed: the model with integer positions.
 """
 
 import functools
 import importlib.util
+import itertools
 import os
 import pathlib
 import shutil
@@ -52,9 +54,21 @@ def prefill_gflop(tokens, mode):
     return (2 * tokens * parameters(mode) + attention + 2 * VOCABULARY * HIDDEN) / 1e9
 
 
-def decode_gigabytes(context, dtype, mode):
+def decode_gigabytes(context, dtype, mode, batch=1):
     width = 4 if dtype == "f32" else 2
-    return width * (parameters(mode) + VOCABULARY * HIDDEN + 2 * LAYERS * HIDDEN * context) / 1e9
+    return width * (parameters(mode) + VOCABULARY * HIDDEN + batch * 2 * LAYERS * HIDDEN * context) / 1e9
+
+
+def decode_gflop(context, mode, batch):
+    return batch * 2 * (parameters(mode) + VOCABULARY * HIDDEN + 2 * LAYERS * HIDDEN * context) / 1e9
+
+
+def decode_limit(limits, gigabytes, gflop, peak, threads):
+    """A function that reads that many bytes of memory, and the seconds of that and of the operations."""
+    block = np.ones(1 << 27, np.float32)
+    whole, rest = divmod(int(gigabytes * 1e9), block.nbytes)
+    read = limits.reader([[block] * whole + [block[:rest // 4]]], threads)
+    return lambda: read() + gflop / peak
 
 
 class Model:
@@ -87,7 +101,7 @@ class Model:
         return call
 
     def decode(self, tokens, context):
-        session = self.loaded.session(capacity=context + 1)
+        session = self.loaded.session(batch=tokens.shape[0], capacity=context + 1)
         session.append(tokens[:, :context])
 
         def call():
@@ -119,7 +133,7 @@ class Model:
 
         def make():
             import torch
-            cache = self.torch.new_cache(1, start + tokens.shape[1])
+            cache = self.torch.new_cache(tokens.shape[0], start + tokens.shape[1])
 
             def call():
                 torch.set_num_threads(self.threads)
@@ -130,25 +144,33 @@ class Model:
         return lazily(make)
 
 
-def cases(limits, threads=(2,), dtypes=("bf16", "f32"), lengths=(512, 2048), contexts=(512, 4096),
+def cases(limits, threads=(2,), dtypes=("bf16", "f32"), lengths=(512, 2048), contexts=(512, 4096), batches=(1, 8),
           wanted=lambda name, dtype: True):
     threads = max(threads)
-    tokens = np.random.default_rng(0).integers(0, VOCABULARY, (1, max(*lengths, *contexts) + 64))
+    batch_tokens = np.random.default_rng(0).integers(0, VOCABULARY, (max(batches), max(*lengths, *contexts) + 64))
     for dtype in dtypes:
         learned, integer = (Model(dtype, mode, threads) for mode in ("swigluex_multihead", "none"))
+        peak = limits.bf16(threads) if dtype == "bf16" else limits.fma(threads)
         for length in filter(lambda n: wanted(f"1B prefill {n}", dtype), lengths):
-            prompt = tokens[:, :length]
-            peak = limits.bf16(threads) if dtype == "bf16" else limits.fma(threads)
+            prompt = batch_tokens[:1, :length]
             flops, plain = (prefill_gflop(length, model.mode) for model in (learned, integer))
             yield Case(name=f"1B prefill {length}", dtype=dtype, threads=threads, work=length, unit="tokens/s",
                        limit=length * peak / flops, ours=learned.prefill(prompt),
                        peers={"torch": learned.torch_run(prompt),
                               f"ours, RoPE ({plain / flops:.4f})": lazily(lambda: integer.prefill(prompt)),
                               llama_peer.NAME: integer.llama_run(prompt[0])})
-        for context in filter(lambda n: wanted(f"1B decode at {n}", dtype), contexts):
-            size, plain = (decode_gigabytes(context, dtype, model.mode) for model in (learned, integer))
-            yield Case(name=f"1B decode at {context}", dtype=dtype, threads=threads, work=1, unit="tokens/s",
-                       limit=limits.read(threads) / size, ours=learned.decode(tokens, context),
-                       peers={"torch": learned.torch_run(tokens[:, context:context + 1], context),
-                              f"ours, RoPE ({plain / size:.4f})": lazily(lambda: integer.decode(tokens, context)),
-                              llama_peer.NAME: integer.llama_run(tokens[0, :context + 1], context)})
+        for context, batch in itertools.product(contexts, batches):
+            name = f"1B decode at {context}" + (f", batch {batch}" if batch > 1 else "")
+            # Several long contexts take minutes to prepare, and no other kernels.
+            if batch > 1 and context > min(contexts) or not wanted(name, dtype):
+                continue
+            tokens = batch_tokens[:batch]
+            size, plain = (decode_gigabytes(context, dtype, model.mode, batch) for model in (learned, integer))
+            flops = decode_gflop(context, learned.mode, batch) if batch > 1 else 0
+            peers = {"torch": learned.torch_run(tokens[:, context:context + 1], context),
+                     f"ours, RoPE ({plain / size:.4f})": lazily(lambda: integer.decode(tokens, context))}
+            if batch == 1:
+                peers[llama_peer.NAME] = integer.llama_run(tokens[0, :context + 1], context)
+            yield Case(name=name, dtype=dtype, threads=threads, work=batch, unit="tokens/s", limit=0,
+                       bar=decode_limit(limits, size, flops, peak, threads), ours=learned.decode(tokens, context),
+                       peers=peers)

@@ -190,11 +190,10 @@ private:
   /// in the second-level cache (64 KB of 64 columns), those of the rows of a
   /// dot tile in the first.
   static constexpr int64_t panelDepth = 256, dotDepth = 1024;
-  /// Weights in panels may come from memory: they are asked for so far ahead,
-  /// but by tiles of very few rows, which read as fast as memory gives and are
-  /// slowed by that, two threads more than one.
-  static constexpr int64_t prefetchBytes = 2048, cacheLine = 64;
-  static constexpr int64_t minPrefetchRows = 4;
+  /// Weights in panels may come from memory, which few rows do not hide: up to
+  /// so many take so much of a panel at a time, which stays in the first-level
+  /// cache until the last of them has met it.
+  static constexpr int64_t fewRows = 24, fewRowsBytes = 8192, cacheLine = 64;
   /// Bytes of a column of a panel's row.
   int64_t getElementBytes() const {
     return getElementTypeOrSelf(w).getIntOrFloatBitWidth() / 8 * getProducts();
@@ -229,9 +228,8 @@ private:
     return minus(to, rest);
   }
 
-  void loop(Value from, Value to, int64_t step,
-            function_ref<void(Value)> body) {
-    scf::ForOp::create(b, loc, from, to, index(step), ValueRange(),
+  void loop(Value from, Value to, Value step, function_ref<void(Value)> body) {
+    scf::ForOp::create(b, loc, from, to, step, ValueRange(),
                        [&](OpBuilder &, Location loc, Value iv, ValueRange) {
                          OpBuilder::InsertionGuard guard(b);
                          b.setInsertionPointToEnd(iv.getParentBlock());
@@ -245,7 +243,7 @@ private:
               function_ref<void(int64_t)> body) {
     for (int64_t tile : tiles) {
       Value to = roundDown(from, sizes[dim], tile);
-      loop(from, to, tile, [&](Value iv) {
+      loop(from, to, index(tile), [&](Value iv) {
         position[dim] = iv;
         body(tile);
       });
@@ -253,7 +251,7 @@ private:
     }
     return from;
   }
-  void blocks(int64_t depth, function_ref<void(Value, Value)> body) {
+  void blocks(Value depth, function_ref<void(Value, Value)> body) {
     Value size = sizes[dims.i];
     loop(zero, size, depth, [&](Value from) {
       body(from, arith::MinUIOp::create(b, loc, plus(from, depth), size));
@@ -263,7 +261,7 @@ private:
   void emitOuter(size_t level) {
     if (level < dims.outer.size()) {
       unsigned dim = dims.outer[level];
-      loop(zero, sizes[dim], 1, [&](Value iv) {
+      loop(zero, sizes[dim], index(1), [&](Value iv) {
         position[dim] = iv;
         emitOuter(level + 1);
       });
@@ -373,29 +371,36 @@ private:
   // Panels
   //===--------------------------------------------------------------------===//
 
-  /// Asks for a line of the panel's rows to come, into the second-level cache.
+  int64_t getPanelRowBytes() const {
+    return dims.panelWidth * getElementBytes();
+  }
+  /// Asks for a line of the panel's rows to come, into the second-level cache,
+  /// as far ahead as a block of few rows.
   void prefetch(Value i, int64_t column) {
-    int64_t ahead = prefetchBytes / (dims.panelWidth * getElementBytes());
-    memref::PrefetchOp::create(b, loc, w,
-                               indices(maps[1], 0, column, plus(i, ahead)),
+    Value at = plus(i, std::max<int64_t>(1, fewRowsBytes / getPanelRowBytes()));
+    memref::PrefetchOp::create(b, loc, w, indices(maps[1], 0, column, at),
                                /*isWrite=*/false, /*localityHint=*/2,
                                /*isDataCache=*/true);
   }
 
-  using PanelLoad = function_ref<Value(Value i, int64_t vector, int64_t rows)>;
+  using PanelLoad = function_ref<Value(Value i, int64_t vector, bool first)>;
 
   void emitPanels() {
     int64_t vectors = dims.panelWidth / lanes;
-    blocks(2 * panelDepth, [&](Value from, Value to) {
+    Value few = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule,
+                                      sizes[dims.n], index(fewRows));
+    int64_t shallow = std::max<int64_t>(1, fewRowsBytes / getPanelRowBytes());
+    Value depth = arith::SelectOp::create(b, loc, few, index(shallow),
+                                          index(2 * panelDepth));
+    blocks(depth, [&](Value from, Value to) {
       tiled(dims.o, zero, {1}, [&](int64_t) {
-        emitPanelRows(vectors, from, to,
-                      [&](Value i, int64_t vector, int64_t rows) {
-                        int64_t column = vector * lanes;
-                        if (rows >= minPrefetchRows &&
-                            column * getElementBytes() % cacheLine == 0)
-                          prefetch(i, column);
-                        return loadPanelRow(i, column);
-                      });
+        emitPanelRows(
+            vectors, from, to, [&](Value i, int64_t vector, bool first) {
+              int64_t column = vector * lanes;
+              if (first && column * getElementBytes() % cacheLine == 0)
+                prefetch(i, column);
+              return loadPanelRow(i, column);
+            });
       });
     });
   }
@@ -403,9 +408,9 @@ private:
   void emitCopiedPanels() {
     int64_t vectors = getPanelVectors();
     Value rest = tiled(dims.o, zero, {vectors * lanes}, [&](int64_t) {
-      blocks(panelDepth, [&](Value from, Value to) {
+      blocks(index(panelDepth), [&](Value from, Value to) {
         copyPanel(vectors, from, to);
-        emitPanelRows(vectors, from, to, [&](Value i, int64_t vector, int64_t) {
+        emitPanelRows(vectors, from, to, [&](Value i, int64_t vector, bool) {
           return loadVector(panel, {minus(i, from), index(vector * lanes)});
         });
       });
@@ -413,20 +418,32 @@ private:
     emitDots(rest);
   }
 
-  /// All rows of x times a panel.
+  /// All rows of x times a panel. The first ones, where they fill a tile, ask
+  /// for what comes next: fewer are as fast as memory and slowed by that, the
+  /// others find it in a cache.
   void emitPanelRows(int64_t vectors, Value from, Value to, PanelLoad load) {
     int64_t rows = std::max<int64_t>(1, getNumRegisters() * 3 / 4 / vectors);
     SmallVector<int64_t> tiles = {rows};
     for (int64_t fewer : {4, 2, 1})
       if (fewer < tiles.back())
         tiles.push_back(fewer);
-    tiled(dims.n, zero, tiles, [&](int64_t count) {
-      emitPanelTile(count, vectors, from, to, load);
+    Value first = zero;
+    if (dims.panelWidth) {
+      Value fills = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge,
+                                          sizes[dims.n], index(rows));
+      first = arith::SelectOp::create(b, loc, fills, index(rows), zero);
+      loop(zero, first, index(rows), [&](Value iv) {
+        position[dims.n] = iv;
+        emitPanelTile(rows, vectors, from, to, load, /*first=*/true);
+      });
+    }
+    tiled(dims.n, first, tiles, [&](int64_t count) {
+      emitPanelTile(count, vectors, from, to, load, /*first=*/false);
     });
   }
 
   void emitPanelTile(int64_t rows, int64_t vectors, Value from, Value to,
-                     PanelLoad load) {
+                     PanelLoad load, bool first) {
     // Sums start at zero in every block of products: their rounding errors do
     // not grow with the number of products.
     SmallVector<Value> sums(rows * vectors, zeros());
@@ -437,7 +454,7 @@ private:
           b.setInsertionPointToEnd(i.getParentBlock());
           SmallVector<Value> next(args), ws;
           for (int64_t vector = 0; vector < vectors; ++vector)
-            ws.push_back(load(i, vector, rows));
+            ws.push_back(load(i, vector, first));
           for (int64_t row = 0; row < rows; ++row) {
             Value element = broadcastElement(row, i);
             for (int64_t vector = 0; vector < vectors; ++vector) {
@@ -462,10 +479,10 @@ private:
     Value whole = roundDown(from, to, lanes);
     Value column = position[dims.o];
     Value end = plus(column, vectors * lanes);
-    loop(column, end, lanes, [&](Value first) {
+    loop(column, end, index(lanes), [&](Value first) {
       position[dims.o] = first;
       Value at = minus(first, column);
-      loop(from, whole, lanes, [&](Value i) {
+      loop(from, whole, index(lanes), [&](Value i) {
         SmallVector<Value> square;
         for (int64_t row = 0; row < lanes; ++row)
           square.push_back(loadVector(w, indices(maps[1], 0, row, i)));
@@ -475,8 +492,8 @@ private:
           vector::StoreOp::create(b, loc, square[row], panel,
                                   ValueRange{plus(base, row), at});
       });
-      loop(whole, to, 1, [&](Value i) {
-        loop(zero, index(lanes), 1, [&](Value row) {
+      loop(whole, to, index(1), [&](Value i) {
+        loop(zero, index(lanes), index(1), [&](Value row) {
           position[dims.o] = plus(first, row);
           Value element = loadElement(w, indices(maps[1], 0, 0, i));
           memref::StoreOp::create(b, loc, element, panel,
@@ -493,7 +510,7 @@ private:
 
   /// The columns from `first` on.
   void emitDots(Value first) {
-    blocks(dotDepth, [&](Value from, Value to) {
+    blocks(index(dotDepth), [&](Value from, Value to) {
       tiled(dims.o, first, {getPanelVectors(), 1}, [&](int64_t columns) {
         tiled(dims.n, zero, {6, 2, 1},
               [&](int64_t rows) { emitDotTile(rows, columns, from, to); });
