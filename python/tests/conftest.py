@@ -15,8 +15,9 @@ BUILD = pathlib.Path(os.environ.get("REPO_BUILD_DIR", ROOT / "build"))
 GOLDEN = ROOT / "test" / "golden"
 # Kernels of the tests stay out of the user's cache; they are keyed by the compiler's own file.
 os.environ.setdefault("REPO_CACHE_DIR", str(BUILD / "python-cache"))
-# Tests run side by side, one thread each; those about threads ask for more.
+# Tests run side by side, one thread each; those about threads ask for more. Threads of numpy's BLAS wait actively.
 os.environ.setdefault("REPO_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 MODELS = sorted(p.name for p in GOLDEN.iterdir() if p.is_dir())
 
 

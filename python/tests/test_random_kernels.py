@@ -1,7 +1,7 @@
 """Random configurations of the attention kernels, on the emulator, against float64.
 
-`python python/tests/test_random_kernels.py 300` runs that many of every path, over 20 sets of static properties (a
-compiled kernel each), and says how near the bound they come; the suite runs 8 of each. Seeded: configuration i of a path
+The suite runs 300 of every path, over 20 sets of static properties (a compiled kernel each);
+`python python/tests/test_random_kernels.py 3000` runs that many, and says how near the bound they come. Seeded: configuration i of a path
 is always the same. Bound: twice the error of a plain evaluation in the type, and one rounding of the result; where there
 are few queries, whose plain evaluation may be right by luck, the largest of 16 draws of such queries. What no query sees
 is NaN: rows past the lengths, pages that nobody has.
@@ -19,8 +19,6 @@ import reference
 from test_attention_kernels import TYPES
 from test_emulator import compile_emulated
 from test_random import ROUNDING
-
-pytestmark = pytest.mark.xdist_group("emulator")
 
 STATIC = 20  # so many kernels a path
 PAGE = 64
@@ -176,9 +174,10 @@ def folder(tmp_path_factory):
     return str(tmp_path_factory.mktemp("kernels"))
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_random(path, folder):
-    for index in (0, 1, 20, 21, 40, 41, 60, 61):
+@pytest.mark.parametrize("path, kernel", [pytest.param(path, kernel, marks=pytest.mark.xdist_group(f"kernels {path}"))
+                                          for path in PATHS for kernel in range(STATIC)])
+def test_random(path, kernel, folder):
+    for index in range(kernel, 300, STATIC):
         run(path, index, folder)
 
 
