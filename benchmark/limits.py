@@ -84,9 +84,10 @@ def _on_threads(threads, function, repeats):
 class Limits:
     """Limits measured on demand and remembered: GFLOP/s and GB/s, by thread count."""
 
-    def __init__(self, read_megabytes=256):
+    def __init__(self, read_megabytes=256, without=()):
+        """without: flags of the CPU that code may not use."""
         self._library = _library()
-        self._flags = cpu_flags()
+        self._flags = cpu_flags().difference(without)
         self._values = {}
         self._buffers = {}
         self._read_bytes = read_megabytes << 20

@@ -53,6 +53,15 @@ def run_case(case, rounds, seconds, wanted):
                "ours_over_peer": round(median, 3), "interval": [round(low, 3), round(high, 3)]}
 
 
+def restrict(cpu):
+    """Has operators compiled for this CPU; returns the flags of this machine that it lacks."""
+    import repo_mlir.compiler
+    has = set(repo_mlir.compiler.features(cpu).split(","))
+    os.environ["REPO_CPU"] = cpu
+    return {"avx512f", "avx512_bf16", "amx_bf16"} - {flag for flag, feature in (
+        ("avx512f", "+avx512f"), ("avx512_bf16", "+avx512bf16"), ("amx_bf16", "+amx-bf16")) if feature in has}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--suite", required=True,
@@ -65,6 +74,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=20, help="... or so long a case, whichever ends first (default 20)")
     parser.add_argument("--peers", default="", help="only peers whose names match this regular expression")
     parser.add_argument("--no-peers", action="store_true", help="ours and the limit alone")
+    parser.add_argument("--cpu", help="operators compiled for this CPU, such as x86-64-v3, and the limits of its vectors; "
+                        "peers and models stay as they are")
     parser.add_argument("--plot", help="draw shares of the limit to this file, .svg or .png (needs matplotlib)")
     arguments = parser.parse_args()
 
@@ -72,7 +83,7 @@ def main():
         {1, len(os.sched_getaffinity(0))})
     suite = importlib.import_module(f"suites.{arguments.suite}")
     machine = suite.machine() if hasattr(suite, "machine") else {}
-    limits = machine_limits.Limits()
+    limits = machine_limits.Limits(without=restrict(arguments.cpu) if arguments.cpu else ())
     try:
         peers = re.compile(arguments.peers)
     except re.error as error:

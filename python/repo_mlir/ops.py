@@ -1,12 +1,14 @@
 """The operators as functions of arrays.
 
 Each checks its arguments, writes a small module (element types, head counts, head sizes and options are
-static; B, N and M are not), compiles it once and calls it.
+static; B, N and M are not), compiles it once and calls it. On the CPU code is for this machine, or for the one that the
+environment variable REPO_CPU names when the process first calls an operator, such as x86-64-v3.
 """
 
 import functools
 import math
 import numbers
+import os
 
 import numpy as np
 
@@ -144,7 +146,8 @@ def _type(array, *dims):
 
 @functools.lru_cache(maxsize=256)
 def _entry(source, pipeline, target="cpu", chip=None):
-    return Library(cache.compiled(source, pipeline=pipeline, target=target, chip=chip))["f"]
+    return Library(cache.compiled(source, cpu=os.environ.get("REPO_CPU", "native"), pipeline=pipeline, target=target,
+                                  chip=chip))["f"]
 
 
 def _run(source, compute, inputs, outs, result):
