@@ -83,8 +83,11 @@ void repo::buildCPUSchedulePipeline(OpPassManager &pm,
 
 void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
   int64_t lanes = options.target.getVectorLanes();
-  if (wants(options, splitKeys))
-    pm.addPass(createSplitKeys());
+  if (wants(options, splitKeys)) {
+    SplitKeysOptions split;
+    split.pairs = options.target.multipliesPairs() ? 2 * lanes : 0;
+    pm.addPass(createSplitKeys(split));
+  }
   if (wants(options, tileAttentionOnTiles))
     pm.addPass(createTileAttentionAMX());
   if (wants(options, tileAttention)) {
@@ -124,6 +127,7 @@ void repo::buildCPUVectorPipeline(OpPassManager &pm,
   if (wants(options, lowerBlocks)) {
     LowerOnlineAttentionOptions vectors;
     vectors.lanes = options.target.getVectorLanes();
+    vectors.pairs = options.target.multipliesPairs();
     pm.addPass(createLowerOnlineAttention(vectors));
   }
   if (wants(options, vectorizeTransposes)) {

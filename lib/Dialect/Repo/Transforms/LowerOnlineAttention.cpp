@@ -337,7 +337,7 @@ struct LowerOnlineAttention
     });
     for (OnlineAttentionOp op : ops) {
       if (isRowBlock(op, lanes)) {
-        lowerRowBlock(op, lanes);
+        lowerRowBlock(op, lanes, pairs);
         continue;
       }
       OpBuilder builder(op);

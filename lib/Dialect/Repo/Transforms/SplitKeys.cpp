@@ -40,8 +40,8 @@ namespace {
 class KeySplitter : AttentionTiling {
 public:
   KeySplitter(RewriterBase &rewriter, AttentionOp op,
-              AttentionStrategyAttr strategy)
-      : AttentionTiling(rewriter, op), strategy(strategy),
+              AttentionStrategyAttr strategy, int64_t pairs)
+      : AttentionTiling(rewriter, op), strategy(strategy), pairs(pairs),
         group(op.getGroupSize()) {}
 
   /// Builds the loops before `op`, which stays, and returns their results.
@@ -66,6 +66,8 @@ private:
   /// A loop that carries tensors.
   State loop(Value from, Value to, Value step, ValueRange init,
              function_ref<State(Value, ValueRange)> body);
+  /// Whether products are those of pairs of bf16.
+  bool multipliesPairs();
   /// The queries of the heads of a group, [G, D].
   Value groupQueries(Value batch, Value firstHead, Value query);
   /// Keys of a block as they are, or rotated into a buffer of their own.
@@ -81,6 +83,7 @@ private:
   SmallVector<Value> merge(ValueRange partials, Value chunks);
 
   AttentionStrategyAttr strategy;
+  int64_t pairs; // bf16 elements of a vector, 0 without products of pairs
   int64_t group;
 };
 } // namespace
@@ -98,6 +101,16 @@ KeySplitter::loop(Value from, Value to, Value step, ValueRange init,
   return State(loop.getResults());
 }
 
+bool KeySplitter::multipliesPairs() {
+  if (!pairs || headSize % pairs || valueSize % pairs)
+    return false;
+  Value query = op.getQuery();
+  if (auto rotation = query.getDefiningOp<RotateOp>())
+    query = rotation.getInput();
+  return llvm::all_of(ArrayRef<Value>{query, op.getKey(), op.getValue()},
+                      [](Value x) { return getElementTypeOrSelf(x).isBF16(); });
+}
+
 Value KeySplitter::groupQueries(Value batch, Value firstHead, Value query) {
   auto insertRow = [&](Value g, ValueRange rows) -> State {
     Value row =
@@ -112,11 +125,31 @@ Value KeySplitter::groupQueries(Value batch, Value firstHead, Value query) {
   };
   Value rows = loop(index.constant(0), index.constant(group), index.constant(1),
                     empty({1, 1, group, headSize}), insertRow)[0];
-  return tensor::ExtractSliceOp::create(
-      b, loc, RankedTensorType::get({group, headSize}, f32), rows,
+  auto type = RankedTensorType::get({group, headSize}, f32);
+  rows = tensor::ExtractSliceOp::create(
+      b, loc, type, rows,
       ArrayRef<OpFoldResult>(SmallVector<OpFoldResult>(4, attr(0))),
       ArrayRef<OpFoldResult>{attr(1), attr(1), attr(group), attr(headSize)},
       ones(4));
+  if (!multipliesPairs())
+    return rows;
+  // Nothing is lost where they are not rotated.
+  auto rounded = RankedTensorType::get({group, headSize}, b.getBF16Type());
+  Value target = tensor::EmptyOp::create(b, loc, rounded.getShape(),
+                                         rounded.getElementType());
+  AffineMap identity = b.getMultiDimIdentityMap(2);
+  SmallVector<utils::IteratorType> parallel(2, utils::IteratorType::parallel);
+  return linalg::GenericOp::create(
+             b, loc, rounded, rows, target, ArrayRef{identity, identity},
+             parallel,
+             [&](OpBuilder &nested, Location loc, ValueRange args) {
+               linalg::YieldOp::create(nested, loc,
+                                       arith::TruncFOp::create(nested, loc,
+                                                               b.getBF16Type(),
+                                                               args[0])
+                                           .getResult());
+             })
+      .getResult(0);
 }
 
 Value KeySplitter::keyRows(const HeadRows &key, Value at, Value count) {
@@ -352,7 +385,8 @@ getDestination(OpResult result, const DominanceInfo &dominance) {
 
 /// Builds both ways in the branches of a test at run time. A branch writes its
 /// results into their destination itself, so that they are computed in place.
-static void choose(RewriterBase &rewriter, AttentionOp op, Value few) {
+static void choose(RewriterBase &rewriter, AttentionOp op, Value few,
+                   int64_t pairs) {
   Location loc = op.getLoc();
   DominanceInfo dominance(op->getParentOfType<FunctionOpInterface>());
   SmallVector<bufferization::MaterializeInDestinationOp> writes;
@@ -380,7 +414,7 @@ static void choose(RewriterBase &rewriter, AttentionOp op, Value few) {
     SmallVector<Value> results(copy.getResults());
     if (split) {
       rewriter.setInsertionPoint(copy);
-      results = KeySplitter(rewriter, copy, strategy).run();
+      results = KeySplitter(rewriter, copy, strategy, pairs).run();
       rewriter.eraseOp(copy);
     } else {
       copy.setStrategyAttr(strategy.withoutSplit());
@@ -417,7 +451,7 @@ static void choose(RewriterBase &rewriter, AttentionOp op, Value few) {
 
 /// Splits the keys of `op` where its queries are few, which is decided at run
 /// time where their number is dynamic.
-static bool splitKeys(RewriterBase &rewriter, AttentionOp op) {
+static bool splitKeys(RewriterBase &rewriter, AttentionOp op, int64_t pairs) {
   AttentionStrategyAttr strategy = op.getStrategyAttr();
   if (!strategy || !strategy.getSplit() || !whyNotTilable(op).empty())
     return false;
@@ -428,19 +462,20 @@ static bool splitKeys(RewriterBase &rewriter, AttentionOp op) {
   if (std::optional<int64_t> count = getConstantIntValue(queries)) {
     if (*count > most)
       return false;
-    rewriter.replaceOp(op, KeySplitter(rewriter, op, strategy).run());
+    rewriter.replaceOp(op, KeySplitter(rewriter, op, strategy, pairs).run());
     return true;
   }
   Value few = arith::CmpIOp::create(
       rewriter, loc, arith::CmpIPredicate::ule,
       getValueOrCreateConstantIndexOp(rewriter, loc, queries),
       arith::ConstantIndexOp::create(rewriter, loc, most));
-  choose(rewriter, op, few);
+  choose(rewriter, op, few, pairs);
   return true;
 }
 
 namespace {
 struct SplitKeys : repo::impl::SplitKeysBase<SplitKeys> {
+  using SplitKeysBase::SplitKeysBase;
   void runOnOperation() override {
     SmallVector<AttentionOp> ops;
     getOperation().walk([&](AttentionOp op) { ops.push_back(op); });
@@ -448,7 +483,7 @@ struct SplitKeys : repo::impl::SplitKeysBase<SplitKeys> {
     for (AttentionOp op : ops) {
       Operation *views[] = {op.getKey().getDefiningOp(),
                             op.getValue().getDefiningOp()};
-      numSplit += splitKeys(rewriter, op);
+      numSplit += splitKeys(rewriter, op, pairs);
       eraseUnread(rewriter, views);
     }
   }

@@ -174,7 +174,8 @@ def SplitKeys : Pass<"repo-split-keys", "::mlir::ModuleOp"> {
     read, and those of a paged cache (`repo.cache_view`) are read in blocks that stay in a page. A second loop merges the partial states in the order of the chunks, whose size follows
     from the shapes: the result is the same for any number of threads. Where the number of
     queries is dynamic the choice is made at run time. Bias and mask of a block are one additive
-    term, [heads of the group, keys].
+    term, [heads of the group, keys]. Where an instruction multiplies `pairs` of bf16, and queries, keys
+    and values are in bf16, the rotated queries are rounded to it too.
 
     Before:
 
@@ -201,6 +202,8 @@ def SplitKeys : Pass<"repo-split-keys", "::mlir::ModuleOp"> {
     }
     ```
   }];
+  let options = [Option<"pairs", "pairs", "int64_t", "0",
+                        "bf16 elements of a vector for which an instruction multiplies pairs; 0: none does">];
   let statistics = [Statistic<"numSplit", "num-split", "Number of attention ops split">];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
                            "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
@@ -247,6 +250,10 @@ def LowerOnlineAttention : Pass<"repo-lower-online-attention", "::mlir::ModuleOp
     the block of queries is transposed. The softmax is then vertical. The product with
     the values broadcasts the weights and reads rows of values.
 
+    A few queries in rows, against rows in any type, take 16 keys at a time, whose rows are read
+    once for all queries: channels along the lanes, summed by shuffles. With `pairs`, bf16
+    queries, keys and values are operands of an instruction that multiplies pairs.
+
     Before:
 
     ```mlir
@@ -264,7 +271,8 @@ def LowerOnlineAttention : Pass<"repo-lower-online-attention", "::mlir::ModuleOp
         ...
     ```
   }];
-  let options = [Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">];
+  let options = [Option<"lanes", "lanes", "int64_t", "16", "f32 lanes of a vector register">,
+                 Option<"pairs", "pairs", "bool", "false", "an instruction multiplies and adds pairs of bf16">];
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect"];
