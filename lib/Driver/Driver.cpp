@@ -147,6 +147,15 @@ static LogicalResult checkNesting(StringRef text, StringRef name,
 }
 
 /// Compiles IR text; `name` is where it comes from.
+static FailureOr<TargetDescription> describeTarget(const DriverRequest &request,
+                                                   std::string &error) {
+  FailureOr<TargetDescription> target =
+      describeTarget(request.cpu, request.features, error);
+  if (succeeded(target) && request.emulateMatrixUnit)
+    target->emulateMatrixUnit();
+  return target;
+}
+
 static LogicalResult compileText(MLIRContext &context,
                                  std::unique_ptr<llvm::MemoryBuffer> text,
                                  const DriverRequest &request,
@@ -158,13 +167,10 @@ static LogicalResult compileText(MLIRContext &context,
       failed(checkNesting(text->getBuffer(), text->getBufferIdentifier(),
                           messages)))
     return failure();
-  FailureOr<TargetDescription> target =
-      describeTarget(request.cpu, request.features, error);
+  FailureOr<TargetDescription> target = describeTarget(request, error);
   if (failed(target))
     return messages.fail(error);
   options.target = *target;
-  if (request.emulateMatrixUnit)
-    options.target.emulateMatrixUnit();
   options.emit = llvm::StringSwitch<EmitKind>(request.emit)
                      .Case("mlir", EmitKind::mlir)
                      .Case("llvm", EmitKind::llvm)
@@ -229,12 +235,11 @@ LogicalResult mlir::repo::compileFile(const DriverRequest &request,
   return failure();
 }
 
-/// The types of a model: activations are rounded only for a matrix unit, which
-/// takes nothing else. Every GPU has one.
+/// The types of a model: activations and queries are rounded only for a matrix
+/// unit, which takes nothing else. Every GPU has one.
 static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
                                                    std::string &error) {
-  FailureOr<TargetDescription> target =
-      describeTarget(request.cpu, request.features, error);
+  FailureOr<TargetDescription> target = describeTarget(request, error);
   if (failed(target))
     return failure();
   ModelArithmetic arithmetic;
@@ -245,9 +250,9 @@ static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
        !request.options.chip.empty());
   arithmetic.cache =
       request.cacheDtype.empty() ? request.dtype : request.cacheDtype;
-  arithmetic.bf16Attention = arithmetic.bf16Weights &&
-                             arithmetic.cache == "bf16" &&
-                             !request.options.chip.empty();
+  arithmetic.bf16Attention =
+      arithmetic.bf16Weights && arithmetic.cache == "bf16" &&
+      (target->hasMatrixUnit() || !request.options.chip.empty());
   for (const std::string &type : {request.dtype, arithmetic.cache})
     if (type != "f32" && type != "bf16") {
       error = "expected dtype f32 or bf16, got `" + type + "`";

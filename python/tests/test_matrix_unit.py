@@ -9,8 +9,11 @@ import pytest
 
 import reference
 import repo_mlir as repo
+import test_bf16_models
 import test_random
 from conftest import BUILD, ROOT
+from model_reference import ReferenceModel
+from repo_mlir.make_checkpoint import make_checkpoint
 
 BF16 = ml_dtypes.bfloat16
 
@@ -126,3 +129,21 @@ def test_linear(tmp_path, o, i):
         wanted = x.astype(np.float64) @ w.astype(np.float64).T
         y = library["linear_packed"](packed, x)
         assert np.abs(y - wanted).max() <= 2e-6 * np.abs(wanted).max()
+
+
+def test_model(tmp_path, run):
+    """A model in bf16 has its prompts' attention on tiles, with queries that turn in f32; single tokens go another way."""
+    weights, folder = tmp_path / "weights", tmp_path / "model"
+    make_checkpoint(weights, "tiny", dtype="bf16", layers=1, start_layer=0)
+    status, _, report = run("repo-compile", f"--model={weights}", "-o", folder, "--dtype=bf16", "--emulate=amx", "--report")
+    assert status == 0, report
+    assert report.count("for tiles of the matrix unit in bf16") == 2  # prompts, in a row of memory and in pages
+    model, exact, plain = repo.load_model(folder, weights), ReferenceModel(weights), ReferenceModel(weights, BF16)
+    tokens = np.random.default_rng(0).integers(0, exact.config["vocab_size"], (2, 70))
+    wanted, framework = exact(tokens)[0], plain(tokens)[0]
+    bound = 2 * test_bf16_models.largest_error(framework, wanted)
+    logits = model.logits(tokens)
+    assert test_bf16_models.largest_error(logits, wanted) <= bound
+    for session in (model.session(batch=2), model.session(batch=2, pages=model.pages(400))):
+        session.append(tokens[:, :-1])
+        assert test_bf16_models.largest_error(session.append(tokens[:, -1:]), wanted[:, -1]) <= bound

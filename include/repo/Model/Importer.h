@@ -25,8 +25,8 @@ struct ModelArithmetic {
   /// The input of every matrix is rounded to bf16, for units that multiply
   /// bf16 by bf16.
   bool bf16Activations = false;
-  /// Queries are rounded to bf16 too, and attention gives bf16: the matrix
-  /// units of a GPU take queries and cache in one type.
+  /// Queries are rounded to bf16 too, and attention gives bf16: matrix units
+  /// take queries and cache in one type.
   bool bf16Attention = false;
   /// Elements of the caches: "f32" or "bf16".
   std::string cache = "f32";
