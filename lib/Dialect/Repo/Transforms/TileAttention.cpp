@@ -44,8 +44,10 @@ private:
     return op.getKey().getDefiningOp<RotateOp>() || getPages(op.getKey()) ||
            !getElementTypeOrSelf(op.getKey()).isF32();
   }
+  /// Values also go where keys go: there their rows begin at cache lines, while
+  /// vectors of a caller's rows may each touch two.
   bool packsValues() {
-    return getPages(op.getValue()) ||
+    return packsKeys() || getPages(op.getValue()) ||
            !getElementTypeOrSelf(op.getValue()).isF32();
   }
   /// Packs `headCount` heads from `firstHead` on: f32, keys rotated, row after
