@@ -26,7 +26,8 @@ void mlir::repo::reportOps(ModuleOp module, const CompileOptions &options) {
       return;
     StringRef form = "by its definition: structured ops";
     if (isa<AttentionOp>(op)) {
-      if (!skipped("repo-tile-attention"))
+      // Where its strategy is chosen the choice is reported.
+      if (!options.chip.empty() || !skipped("repo-tile-attention"))
         return;
       form = "by its definition: scores of all queries and keys in memory";
     } else if (isa<RotateOp>(op) && !skipped("repo-tile-rotation")) {
@@ -41,7 +42,10 @@ void mlir::repo::reportOps(ModuleOp module, const CompileOptions &options) {
     } else if (isa<CacheAppendOp>(op)) {
       form = "in place, the new rows alone";
     } else if (isa<CacheViewOp>(op)) {
-      form = "as a gather of pages into memory of its own";
+      bool read = llvm::all_of(op->getUsers(), llvm::IsaPred<AttentionOp>) &&
+                  options.pipeline != "reference";
+      form = read ? "where attention reads it, from its pages"
+                  : "as a gather of pages into memory of its own";
     }
     op->emitRemark() << op->getName().stripDialect() << " " << form;
   });
