@@ -69,6 +69,15 @@ static void setMapAttributes(LLVM::LLVMFuncOp kernel, unsigned argument) {
                     builder.getUnitAttr());
 }
 
+/// Shared memory of a kernel is read and written in pieces of 16 bytes.
+static void alignShared(gpu::GPUModuleOp module) {
+  Attribute alignment = Builder(module.getContext()).getI64IntegerAttr(16);
+  for (auto kernel : module.getOps<gpu::GPUFuncOp>())
+    for (unsigned i = 0; i < kernel.getNumWorkgroupAttributions(); ++i)
+      kernel.setWorkgroupAttributionAttr(
+          i, LLVM::LLVMDialect::getAlignAttrName(), alignment);
+}
+
 namespace {
 struct ConvertKernelsToNVVM
     : repo::impl::ConvertKernelsToNVVMBase<ConvertKernelsToNVVM> {
@@ -78,6 +87,7 @@ struct ConvertKernelsToNVVM
     configureGpuToNVVMTypeConverter(types);
     types.addConversion(convertMap);
     auto maps = findMaps(getOperation());
+    alignShared(getOperation());
 
     RewritePatternSet patterns(context);
     populateGpuToNVVMConversionPatterns(types, patterns);

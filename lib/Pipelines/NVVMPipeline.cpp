@@ -14,6 +14,7 @@
 #include "mlir/Dialect/GPU/Transforms/Passes.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/SCF/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 #include "repo/Conversion/Passes.h"
@@ -35,6 +36,7 @@ void repo::buildNVVMSchedulePipeline(OpPassManager &pm,
   pm.addPass(createConvertElementwiseToLinalgPass());
   pm.addPass(createExpandTrigonometry());
   pm.addPass(createApproximateMath());
+  pm.addPass(createFuseElementwise());
 }
 
 void repo::buildNVVMTilePipeline(OpPassManager &pm,
@@ -42,12 +44,16 @@ void repo::buildNVVMTilePipeline(OpPassManager &pm,
   buildBufferizePipeline(pm);
   if (options.gemms)
     pm.addNestedPass<func::FuncOp>(createConvertContractionsToGemm());
+  pm.addPass(createFuseRows());
+  pm.addNestedPass<func::FuncOp>(createCSEPass());
+  pm.addPass(createDistributeRows());
   pm.addPass(createScheduleAttentionDecode());
   pm.addPass(createScheduleAttentionMma());
   pm.addPass(createScheduleAttentionSpecialized());
 }
 
 void repo::buildNVVMKernelPipeline(OpPassManager &pm) {
+  pm.addNestedPass<func::FuncOp>(createForallToParallelLoopPass());
   pm.addNestedPass<func::FuncOp>(createConvertLinalgToParallelLoopsPass());
   pm.addNestedPass<func::FuncOp>(createCanonicalizerPass());
   pm.addPass(createPromoteAccumulators());

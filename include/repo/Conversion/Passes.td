@@ -247,6 +247,83 @@ def PlanWorkspace : Pass<"repo-plan-workspace", "::mlir::ModuleOp"> {
     "::mlir::arith::ArithDialect"];
 }
 
+def FuseRows : Pass<"repo-fuse-rows", "::mlir::ModuleOp"> {
+  let summary = "make passes over the same rows of buffers one loop over rows";
+  let description = [{
+    A row is what a buffer holds for one index of some of its dimensions: the channels of a
+    token. Structured ops on buffers (elementwise ones, reductions along rows), and parallel
+    loops that copy rows elsewhere, join one `scf.forall` over rows where one reads
+    what another wrote in the same row, and nothing in between minds. Buffers that
+    only these ops use shrink to a row in the memory of a block of threads. An op alone
+    becomes such a loop too.
+
+    A norm, the rotation of its rows and the write to a cache so become one pass over memory. Sizes of a
+    row are static; products of matrices stay.
+
+    Before:
+
+    ```mlir
+    %s = memref.alloc(%n) : memref<?xf32>
+    linalg.fill ins(%zero : f32) outs(%s : memref<?xf32>)
+    linalg.generic {indexing_maps = [(n, c) -> (n, c), (n, c) -> (n)], iterator_types = ["parallel", "reduction"]}
+      ins(%x : memref<?x2048xf32>) outs(%s : memref<?xf32>) { ... sum of squares ... }
+    linalg.generic {indexing_maps = [(n, c) -> (n, c), (n, c) -> (n), (n, c) -> (n, c)], iterator_types = ["parallel", "parallel"]}
+      ins(%x, %s : memref<?x2048xf32>, memref<?xf32>) outs(%y : memref<?x2048xbf16>) { ... scale ... }
+    ```
+
+    After (shortened):
+
+    ```mlir
+    scf.forall (%i) in (%n) {
+      %s = memref.alloc() : memref<1xf32, #gpu.address_space<workgroup>>
+      %row = memref.subview %x[%i, 0] [1, 2048] [1, 1] : ...
+      %out = memref.subview %y[%i, 0] [1, 2048] [1, 1] : ...
+      linalg.fill ins(%zero : f32) outs(%s : ...)
+      linalg.generic {...} ins(%row : ...) outs(%s : ...) { ... }
+      linalg.generic {...} ins(%row, %s : ...) outs(%out : ...) { ... }
+    } {mapping = [#gpu.block<x>]}
+    ```
+  }];
+  let statistics = [Statistic<"numLoops", "num-loops", "Number of loops over rows made">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
+def DistributeRows : Pass<"repo-distribute-rows", "::mlir::ModuleOp"> {
+  let summary = "let the threads of a block share a row";
+  let description = [{
+    A `scf.forall` over blocks (as `repo-fuse-rows` makes them) becomes a launch. A row is a block's; a thread
+    takes units of neighbouring elements, 16 bytes of the smallest type, every `threads`th.
+    Sums of a row meet by shuffles in warps and through shared memory between them, in
+    one order; a reduction with several results per row has a warp per result. Values that
+    a thread read or wrote stay in its registers for the ops behind; what other threads
+    need is in shared memory, behind a barrier. Where every thread only needs what
+    it has, units of all rows are numbered through.
+
+    Rows of buffers from outside may begin anywhere: a kernel looks at their addresses and
+    accesses single elements where they are no multiples of 16 bytes.
+
+    Before: as above. After (shortened):
+
+    ```mlir
+    gpu.launch blocks(%i, ...) in (%gx = %n, ...) threads(%t, ...) in (%bx = %c256, ...) workgroup(%parts : memref<8xf32, ...>) {
+      %v = vector.load %row[%c0, %8t] {alignment = 16 : i64} : ..., vector<8xf32>
+      ...
+      %other, %valid = gpu.shuffle xor %sum, %c16, %c32 : f32
+      ...
+      gpu.barrier
+      ...
+      vector.store %scaled, %out[%c0, %8t] {alignment = 16 : i64} : ..., vector<8xbf16>
+    }
+    ```
+  }];
+  let options = [Option<"threads", "threads", "int64_t", "256", "the most threads of a block, a multiple of 32">];
+  let statistics = [Statistic<"numKernels", "num-kernels", "Number of launches made">];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+    "::mlir::gpu::GPUDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
+    "::mlir::vector::VectorDialect"];
+}
+
 def MapToKernels : Pass<"repo-map-to-kernels", "::mlir::ModuleOp"> {
   let summary = "turn loops on buffers into launches of GPU kernels";
   let description = [{

@@ -8,6 +8,6 @@
 // RUN: repo-compile %S/kernels.mlir --target=cuda --chip=sm_100a --emit=cubin -o %t.100
 // RUN: repo-compile %S/kernels.mlir --target=cuda --chip=sm_120 --emit=cubin -o %t.120
 // CHECK-DAG: remark: kernel `attention_bf16_kernel0`: {{[0-9]+}} registers, 0 bytes of shared memory, 0 bytes of spills
-// CHECK-DAG: remark: kernel `append_kernel0`: {{[0-9]+}} registers
-// CHECK-DAG: remark: kernel `positions_kernel0`: {{[0-9]+}} registers
-// CHECK-DAG: remark: kernel `rotate_kernel0`: {{[0-9]+}} registers
+// CHECK-DAG: remark: kernel `append_rows0`: {{[0-9]+}} registers
+// CHECK-DAG: remark: kernel `positions_rows0`: {{[0-9]+}} registers
+// CHECK-DAG: remark: kernel `rotate_rows0`: {{[0-9]+}} registers

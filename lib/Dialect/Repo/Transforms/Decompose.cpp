@@ -177,7 +177,7 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
       populateDecomposeRotatePatterns(patterns);
       patterns.add<DecomposeOtherAttention>(&getContext());
       populateDecomposeOnlineAttentionPatterns(patterns);
-      populateDecomposeCacheAppendPatterns(patterns);
+      populateDecomposeCacheAppendByRowsPatterns(patterns);
       patterns.add<DecomposeOtherViews>(&getContext());
     } else {
       populateDecomposePatterns(patterns);

@@ -37,6 +37,8 @@ public:
         loc(op.getLoc()) {}
 
   SmallVector<Value> run();
+  /// The same with a parallel loop over batches and rows.
+  SmallVector<Value> runByRows();
 
 private:
   enum Dim : unsigned { B, H, N, D, E, F };
@@ -67,6 +69,11 @@ private:
   SmallVector<Value> writeRun(ValueRange caches, OpFoldResult batch,
                               OpFoldResult batches, Value at);
   SmallVector<Value> writePaged(ValueRange caches, Value batch, Value at);
+  /// Where row `row` of `batch` goes: page or batch, row in it, and how many
+  /// rows there is place for (0 or 1).
+  std::tuple<Value, Value, Value> findPlace(ValueRange caches, Value batch,
+                                            Value row);
+  void makeNewRows();
   /// A loop over `0 .. end - 1` that carries the caches.
   SmallVector<Value>
   loop(Value end, ValueRange caches,
@@ -149,41 +156,51 @@ SmallVector<Value> CacheAppendDecomposer::writeRun(ValueRange caches,
 
 SmallVector<Value> CacheAppendDecomposer::writePaged(ValueRange caches,
                                                      Value batch, Value at) {
-  Value table = op.getTable();
-  Value pageSize = dim(caches[0], 2);
-  Value numPages = dim(caches[0], 0), entries = dim(table, 1);
   return loop(b.sizeValue(N), caches, [&](Value n, ValueRange caches) {
-    // A row has a place if its table entry exists and names a page.
-    Value zero = constant(0), one = constant(1);
-    Value row = make<arith::AddIOp>(at, n);
-    Value entry = make<arith::FloorDivSIOp>(row, pageSize);
-    auto inside = [&](Value value, Value end) {
-      return make<arith::AndIOp>(
-          make<arith::CmpIOp>(arith::CmpIPredicate::sge, value, zero),
-          make<arith::CmpIOp>(arith::CmpIPredicate::slt, value, end));
-    };
-    Value exists = inside(entry, entries);
-    auto read = scf::IfOp::create(
-        b.builder, loc, exists,
-        [&](OpBuilder &builder, Location loc) {
-          scf::YieldOp::create(builder, loc, load(table, {batch, entry}));
-        },
-        [&](OpBuilder &builder, Location loc) {
-          scf::YieldOp::create(builder, loc, constant(-1));
-        });
-    Value page = read.getResult(0);
-    Value fits = inside(page, numPages);
-    Value count = make<arith::SelectOp>(fits, one, zero);
-    page = make<arith::SelectOp>(fits, page, zero);
-    Value to = make<arith::SelectOp>(
-        fits, make<arith::SubIOp>(row, make<arith::MulIOp>(entry, pageSize)),
-        zero);
+    auto [page, to, count] =
+        findPlace(caches, batch, make<arith::AddIOp>(at, n));
     SmallVector<Value> results;
     for (auto [source, cache] : llvm::zip_equal(rows, caches))
       results.push_back(write(source, cache, batch, page,
                               b.builder.getIndexAttr(1), n, to, count));
     return results;
   });
+}
+
+std::tuple<Value, Value, Value>
+CacheAppendDecomposer::findPlace(ValueRange caches, Value batch, Value row) {
+  Value zero = constant(0), one = constant(1);
+  auto inside = [&](Value value, Value end) {
+    return make<arith::AndIOp>(
+        make<arith::CmpIOp>(arith::CmpIPredicate::sge, value, zero),
+        make<arith::CmpIOp>(arith::CmpIPredicate::slt, value, end));
+  };
+  Value table = op.getTable(), pageSize = dim(caches[0], 2);
+  if (!table) {
+    Value fits = inside(row, pageSize);
+    return {batch, make<arith::SelectOp>(fits, row, zero),
+            make<arith::SelectOp>(fits, one, zero)};
+  }
+  // A row has a place if its table entry exists and names a page.
+  Value numPages = dim(caches[0], 0), entries = dim(table, 1);
+  Value entry = make<arith::FloorDivSIOp>(row, pageSize);
+  Value exists = inside(entry, entries);
+  auto read = scf::IfOp::create(
+      b.builder, loc, exists,
+      [&](OpBuilder &builder, Location loc) {
+        scf::YieldOp::create(builder, loc, load(table, {batch, entry}));
+      },
+      [&](OpBuilder &builder, Location loc) {
+        scf::YieldOp::create(builder, loc, constant(-1));
+      });
+  Value page = read.getResult(0);
+  Value fits = inside(page, numPages);
+  Value count = make<arith::SelectOp>(fits, one, zero);
+  page = make<arith::SelectOp>(fits, page, zero);
+  Value to = make<arith::SelectOp>(
+      fits, make<arith::SubIOp>(row, make<arith::MulIOp>(entry, pageSize)),
+      zero);
+  return {page, to, count};
 }
 
 SmallVector<Value> CacheAppendDecomposer::loop(
@@ -197,13 +214,55 @@ SmallVector<Value> CacheAppendDecomposer::loop(
   return llvm::to_vector_of<Value>(loop.getResults());
 }
 
+void CacheAppendDecomposer::makeNewRows() {
+  rows = {newRows(op.getKey(), op.getKeyMap(), bool(op.getPositions()),
+                  op.getKeyCache())
+              .value,
+          newRows(op.getValue(), op.getValueMap(), false, op.getValueCache())
+              .value};
+}
+
+SmallVector<Value> CacheAppendDecomposer::runByRows() {
+  makeNewRows();
+  SmallVector<Value> caches = {op.getKeyCache(), op.getValueCache()};
+  // There is nothing to write, and slices of nothing do not verify.
+  for (Value value : {rows[0], rows[1], caches[0], caches[1]})
+    if (llvm::is_contained(cast<ShapedType>(value.getType()).getShape(), 0))
+      return caches;
+  Value at = op.getAt();
+  auto rowLoop = scf::ForallOp::create(
+      b.builder, loc, {b.size(B), b.size(N)}, caches, std::nullopt,
+      [&](OpBuilder &builder, Location loc, ValueRange arguments) {
+        Value batch = arguments[0], n = arguments[1];
+        ValueRange shared = arguments.drop_front(2);
+        Value start = at.getType().isIndex() ? at : load(at, batch);
+        auto [page, to, count] =
+            findPlace(shared, batch, make<arith::AddIOp>(start, n));
+        OpFoldResult zero = builder.getIndexAttr(0),
+                     one = builder.getIndexAttr(1);
+        SmallVector<OpFoldResult> ones(4, one), place = {page, zero, to, zero};
+        SmallVector<std::tuple<Value, Value, SmallVector<OpFoldResult>>> slices;
+        for (auto [source, cache] : llvm::zip_equal(rows, shared)) {
+          SmallVector<OpFoldResult> sizes = {
+              one, tensor::getMixedSize(builder, loc, cache, 1), count,
+              tensor::getMixedSize(builder, loc, cache, 3)};
+          Value slice = make<tensor::ExtractSliceOp>(
+              source, SmallVector<OpFoldResult>{batch, zero, n, zero}, sizes,
+              ones);
+          slices.push_back({slice, cache, sizes});
+        }
+        auto parallel = scf::InParallelOp::create(builder, loc);
+        builder.setInsertionPointToStart(parallel.getBody());
+        for (auto &[slice, cache, sizes] : slices)
+          tensor::ParallelInsertSliceOp::create(builder, loc, slice, cache,
+                                                place, sizes, ones);
+      });
+  return llvm::to_vector_of<Value>(rowLoop.getResults());
+}
+
 SmallVector<Value> CacheAppendDecomposer::run() {
-  Value keyCache = op.getKeyCache(), valueCache = op.getValueCache();
-  rows = {
-      newRows(op.getKey(), op.getKeyMap(), bool(op.getPositions()), keyCache)
-          .value,
-      newRows(op.getValue(), op.getValueMap(), false, valueCache).value};
-  SmallVector<Value> caches = {keyCache, valueCache};
+  makeNewRows();
+  SmallVector<Value> caches = {op.getKeyCache(), op.getValueCache()};
   Value at = op.getAt();
   bool shared = at.getType().isIndex();
   if (shared && !op.getTable())
@@ -221,6 +280,13 @@ mlir::repo::decomposeCacheAppend(OpBuilder &builder, CacheAppendOp op) {
   if (op->getNumResults() == 0)
     return failure();
   return CacheAppendDecomposer(builder, op).run();
+}
+
+FailureOr<SmallVector<Value>>
+mlir::repo::decomposeCacheAppendByRows(OpBuilder &builder, CacheAppendOp op) {
+  if (op->getNumResults() == 0)
+    return failure();
+  return CacheAppendDecomposer(builder, op).runByRows();
 }
 
 //===----------------------------------------------------------------------===//
@@ -297,6 +363,12 @@ FailureOr<SmallVector<Value>> mlir::repo::decomposeCacheView(OpBuilder &builder,
 void mlir::repo::populateDecomposeCacheAppendPatterns(
     RewritePatternSet &patterns) {
   patterns.add<DecomposePattern<CacheAppendOp, decomposeCacheAppend>>(
+      patterns.getContext());
+}
+
+void mlir::repo::populateDecomposeCacheAppendByRowsPatterns(
+    RewritePatternSet &patterns) {
+  patterns.add<DecomposePattern<CacheAppendOp, decomposeCacheAppendByRows>>(
       patterns.getContext());
 }
 

@@ -56,7 +56,8 @@ def Decompose : Pass<"repo-decompose", "::mlir::ModuleOp"> {
     Option<"keepTileBlocks", "keep-tile-blocks", "bool", /*default=*/"false",
            "Keep the blocks that repo-lower-online-attention-amx takes">,
     Option<"keepKernels", "keep-kernels", "bool", /*default=*/"false",
-           "Keep attention that has a kernel strategy">
+           "Keep attention that has a kernel strategy; rows are written to a "
+           "cache by a parallel loop">
   ];
   let statistics = [
     Statistic<"numDecomposed", "num-ops-decomposed", "Number of ops decomposed">

@@ -42,6 +42,9 @@ FailureOr<SmallVector<Value>> decomposeOnlineAttention(OpBuilder &builder,
                                                        OnlineAttentionOp op);
 FailureOr<SmallVector<Value>> decomposeCacheAppend(OpBuilder &builder,
                                                    CacheAppendOp op);
+/// As a parallel loop over batches and rows, for kernels.
+FailureOr<SmallVector<Value>> decomposeCacheAppendByRows(OpBuilder &builder,
+                                                         CacheAppendOp op);
 FailureOr<SmallVector<Value>> decomposeCacheView(OpBuilder &builder,
                                                  CacheViewOp op);
 
@@ -51,6 +54,7 @@ void populateDecomposeRotatePatterns(RewritePatternSet &patterns);
 void populateDecomposeAttentionPatterns(RewritePatternSet &patterns);
 void populateDecomposeOnlineAttentionPatterns(RewritePatternSet &patterns);
 void populateDecomposeCacheAppendPatterns(RewritePatternSet &patterns);
+void populateDecomposeCacheAppendByRowsPatterns(RewritePatternSet &patterns);
 void populateDecomposeCachePatterns(RewritePatternSet &patterns);
 /// All of them.
 void populateDecomposePatterns(RewritePatternSet &patterns);
