@@ -7,8 +7,8 @@
 //===----------------------------------------------------------------------===//
 //
 // The functions that the runtime's launcher (lib/Runtime) opens in libcuda, by
-// the same names: the host's code runs as on a device. There is one device,
-// whose memory is the host's.
+// the same names: the host's code runs as on a device. Devices and contexts are
+// in Devices.cpp, streams and graphs in Streams.cpp.
 //
 //===----------------------------------------------------------------------===//
 
@@ -35,6 +35,7 @@ constexpr uint32_t defaultShared = 48 << 10;
 
 struct Function {
   const repo_emulator_kernel *kernel;
+  int device;
   uint32_t maxDynamic = defaultShared;
 };
 struct Module {
@@ -94,73 +95,6 @@ void *repo_emulator_shared(uint32_t offset) {
   return reinterpret_cast<void *>(
       uint64_t(machine->sharedBase + reservedBytes + offset));
 }
-
-//===----------------------------------------------------------------------===//
-// Devices, contexts, streams
-//===----------------------------------------------------------------------===//
-
-REPO_API int cuInit(unsigned) { return success; }
-REPO_API int cuDriverGetVersion(int *version) {
-  *version = 12080;
-  return success;
-}
-REPO_API int cuDeviceGetCount(int *count) {
-  *count = 1;
-  return success;
-}
-REPO_API int cuDeviceGet(int *device, int ordinal) {
-  *device = ordinal;
-  return ordinal == 0 ? success : fail(invalidDevice, "invalid device ordinal");
-}
-REPO_API int cuDeviceGetName(char *name, int length, int) {
-  std::snprintf(name, size_t(length), "emulator");
-  return success;
-}
-REPO_API int cuDeviceGetAttribute(int *value, int attribute, int) {
-  switch (attribute) {
-  case 16: // MULTIPROCESSOR_COUNT
-    *value = 2;
-    return success;
-  case 75: // COMPUTE_CAPABILITY_MAJOR
-    *value = 9;
-    return success;
-  case 76: // COMPUTE_CAPABILITY_MINOR
-    *value = 0;
-    return success;
-  case 97: // MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
-    *value = sharedBytes - reservedBytes;
-    return success;
-  default:
-    return fail(invalidValue, "the emulator does not have this attribute");
-  }
-}
-
-static int theContext;
-static thread_local void *currentContext = nullptr;
-
-REPO_API int cuDevicePrimaryCtxRetain(void **context, int) {
-  *context = &theContext;
-  return success;
-}
-REPO_API int cuDevicePrimaryCtxRelease_v2(int) { return success; }
-REPO_API int cuCtxSetCurrent(void *context) {
-  currentContext = context;
-  return success;
-}
-REPO_API int cuCtxGetCurrent(void **context) {
-  *context = currentContext;
-  return success;
-}
-REPO_API int cuCtxPushCurrent_v2(void *context) {
-  currentContext = context;
-  return success;
-}
-REPO_API int cuCtxPopCurrent_v2(void **context) {
-  *context = currentContext;
-  currentContext = nullptr;
-  return success;
-}
-REPO_API int cuCtxSynchronize() { return success; }
 
 void *repo_emulator_find(const char *name) {
   // The library this code is in, or the program.
@@ -323,7 +257,9 @@ REPO_API int cuModuleLoadData(void **module, const void *data) {
   auto *loaded = new Module;
   auto add = [&](const repo_emulator_image &kernels) {
     for (uint64_t i = 0; i != kernels.num_kernels; ++i)
-      loaded->functions[kernels.kernels[i].name].kernel = &kernels.kernels[i];
+      loaded->functions.insert_or_assign(
+          kernels.kernels[i].name,
+          Function{&kernels.kernels[i], currentDevice()});
   };
   add(*image);
   if (const char *path = std::getenv("REPO_EMULATOR_KERNELS"); path && *path) {
@@ -369,6 +305,11 @@ static int launch(const Function &function, const unsigned *grid,
   const repo_emulator_kernel &kernel = *function.kernel;
   uint64_t threads = uint64_t(block[0]) * block[1] * block[2];
   std::string name = std::string("kernel `") + kernel.name + "`: ";
+  if (function.device != currentDevice())
+    return fail(invalidContext, name + "it was loaded on device " +
+                                    std::to_string(function.device) +
+                                    ", the current one is " +
+                                    std::to_string(currentDevice()));
   if (!threads || threads > maxThreads ||
       (kernel.max_threads && threads > kernel.max_threads))
     return fail(invalidValue,
@@ -389,6 +330,7 @@ static int launch(const Function &function, const unsigned *grid,
     machine = new Machine;
   if (!machine->sharedBase)
     return fail(outOfMemory, "emulator: no memory below 4 GiB");
+  machine->device = function.device;
   machine->sharedEnd = machine->sharedBase + reservedBytes +
                        std::max(kernel.static_shared,
                                 dynamic ? kernel.dynamic_offset + dynamic : 0);

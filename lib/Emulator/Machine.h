@@ -226,6 +226,8 @@ public:
   void **parameters = nullptr;
   unsigned grid[3] = {}, block[3] = {}, blockIndex[3] = {};
   unsigned numThreads = 0, numWarps = 0, dynamicShared = 0;
+  /// Which device runs.
+  int device = 0;
   uint32_t sharedBase = 0, sharedEnd = 0;
   unsigned seed = 0;
   bool checks = true;

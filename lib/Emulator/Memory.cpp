@@ -13,11 +13,19 @@
 using namespace repo::emulator;
 
 namespace {
-/// Memory that kernels may use: first address to end.
+/// Memory that kernels may use.
+struct Range {
+  uint64_t end = 0;
+  unsigned count = 0;
+  /// Of whose kernels; negative where all may.
+  int device = -1;
+  bool isOf(int other) const { return device < 0 || device == other; }
+};
 struct Ranges {
   std::mutex mutex;
-  std::map<uint64_t, std::pair<uint64_t, unsigned>> map;
+  std::map<uint64_t, Range> map; // by the first address
   uint64_t lastBegin = 1, lastEnd = 0;
+  int lastDevice = -1;
 };
 } // namespace
 
@@ -26,13 +34,18 @@ static Ranges &getRanges() {
   return ranges;
 }
 
-void repo_emulator_allow(const void *memory, uint64_t bytes) {
+void repo::emulator::allow(const void *memory, uint64_t bytes, int device) {
   Ranges &ranges = getRanges();
   std::lock_guard<std::mutex> lock(ranges.mutex);
   uint64_t begin = reinterpret_cast<uint64_t>(memory);
-  auto &range = ranges.map[begin];
-  range.first = std::max(range.first, begin + bytes);
-  ++range.second;
+  Range &range = ranges.map[begin];
+  range.end = std::max(range.end, begin + bytes);
+  range.device = device;
+  ++range.count;
+}
+
+void repo_emulator_allow(const void *memory, uint64_t bytes) {
+  allow(memory, bytes, /*device=*/-1);
 }
 
 void repo_emulator_forbid(const void *memory) {
@@ -41,7 +54,7 @@ void repo_emulator_forbid(const void *memory) {
   ranges.lastBegin = 1;
   ranges.lastEnd = 0;
   auto it = ranges.map.find(reinterpret_cast<uint64_t>(memory));
-  if (it != ranges.map.end() && --it->second.second == 0)
+  if (it != ranges.map.end() && --it->second.count == 0)
     ranges.map.erase(it);
 }
 
@@ -50,7 +63,8 @@ bool repo::emulator::isAllowed(const void *memory, uint64_t bytes) {
   std::lock_guard<std::mutex> lock(ranges.mutex);
   uint64_t address = reinterpret_cast<uint64_t>(memory);
   for (auto it = ranges.map.upper_bound(address); it != ranges.map.begin();)
-    if (address + bytes <= (--it)->second.first)
+    if (address + bytes <= (--it)->second.end &&
+        it->second.isOf(currentDevice()))
       return true;
   return false;
 }
@@ -62,18 +76,25 @@ void Machine::checkGlobal(uint64_t address, uint64_t bytes, uint32_t alignment,
          static_cast<unsigned long long>(address), alignment);
   Ranges &ranges = getRanges();
   if (!checks ||
-      (address >= ranges.lastBegin && address + bytes <= ranges.lastEnd))
+      (address >= ranges.lastBegin && address + bytes <= ranges.lastEnd &&
+       ranges.lastDevice == device))
     return;
   // Ranges may overlap; nothing known means that nobody said.
   if (ranges.map.empty())
     return;
   for (auto it = ranges.map.upper_bound(address); it != ranges.map.begin();) {
     --it;
-    if (address + bytes <= it->second.first) {
-      ranges.lastBegin = it->first;
-      ranges.lastEnd = it->second.first;
-      return;
-    }
+    if (address + bytes > it->second.end)
+      continue;
+    if (!it->second.isOf(device))
+      fail("%s of %llu bytes at %#llx: memory of device %d, the kernel runs on "
+           "device %d",
+           what, static_cast<unsigned long long>(bytes),
+           static_cast<unsigned long long>(address), it->second.device, device);
+    ranges.lastBegin = it->first;
+    ranges.lastEnd = it->second.end;
+    ranges.lastDevice = device;
+    return;
   }
   auto it = ranges.map.upper_bound(address);
   if (it == ranges.map.begin())
@@ -86,7 +107,7 @@ void Machine::checkGlobal(uint64_t address, uint64_t bytes, uint32_t alignment,
        what, static_cast<unsigned long long>(bytes),
        static_cast<unsigned long long>(address),
        static_cast<long long>(address - it->first),
-       static_cast<unsigned long long>(it->second.first - it->first));
+       static_cast<unsigned long long>(it->second.end - it->first));
 }
 
 void Machine::checkShared(uint32_t address, uint32_t bytes, uint32_t alignment,

@@ -72,7 +72,7 @@ void *repo::emulator::allocate(uint64_t bytes) {
     return nullptr;
   // Nobody may rely on what new memory holds.
   std::memset(memory, 0xff, bytes);
-  repo_emulator_allow(memory, bytes);
+  allow(memory, bytes, currentDevice());
   return memory;
 }
 

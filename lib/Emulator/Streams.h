@@ -26,6 +26,7 @@ enum Result {
   outOfMemory = 2,
   invalidDevice = 101,
   invalidImage = 200,
+  invalidContext = 201,
   notFound = 500,
   launchFailed = 719,
   captureUnsupported = 900
@@ -33,6 +34,9 @@ enum Result {
 
 /// Sets the text of cuGetErrorString for this thread; returns `code`.
 int fail(int code, const std::string &text);
+
+/// The device of this thread's current context; the first one without any.
+int currentDevice();
 
 bool isCaptured(void *stream);
 /// Whether this thread captures any stream: some calls are then refused.
@@ -42,10 +46,13 @@ int refuseInCapture(const char *name);
 /// Runs or records.
 int submit(void *stream, std::function<int()> work);
 
-/// Memory of the device that holds no number yet; null where there is none.
+/// Memory of the current device that holds no number yet; null where there is
+/// none.
 void *allocate(uint64_t bytes);
 void release(void *memory);
-/// Whether kernels may use all of these bytes.
+/// Lets kernels of a device use memory; of all devices where it is negative.
+void allow(const void *memory, uint64_t bytes, int device);
+/// Whether kernels of the current device may use all of these bytes.
 bool isAllowed(const void *memory, uint64_t bytes);
 /// Memory that lives as long as the graph that is recorded.
 int allocateInGraph(void *stream, uint64_t bytes, uint64_t *address);

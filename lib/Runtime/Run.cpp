@@ -251,11 +251,13 @@ static int32_t run(repo_rt_context *context, const repo_rt_signature *signature,
       return status;
     bool usesDevice = checked.usesDevice();
     bool emulated = usesDevice && signature->library->device == 0;
+    // An emulated library also takes tensors of the host, on device 0.
+    bool ofHost = emulated && checked.device.device_type != 2;
     if (usesDevice)
       if (int32_t status = context->cuda.enter(
-              context, emulated ? 0 : checked.device.device_id, emulated))
+              context, ofHost ? 0 : checked.device.device_id, emulated))
         return status;
-    if (emulated && checked.device.device_type != 2)
+    if (ofHost)
       checked.forEachRange([&](int64_t begin, int64_t bytes) {
         context->cuda.allowHost(reinterpret_cast<void *>(begin),
                                 static_cast<uint64_t>(bytes));

@@ -55,15 +55,17 @@ def emulated():
     return repo.compile(ROTATE, target="emulator")["f"]
 
 
-def on_emulator(arrays):
-    """Copies in memory that cuMemAlloc of the emulator gave."""
-    driver, copies = repo.load_emulator(), []
+def on_emulator(arrays, device=0):
+    """Copies in memory of a device that the emulator's driver gives."""
+    driver, copies, context = repo.load_emulator(), [], ctypes.c_void_p()
+    assert driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device) == driver.cuCtxPushCurrent_v2(context) == 0
     for array in arrays:
         address = ctypes.c_uint64()
         assert driver.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(array.nbytes)) == 0
         memory = (ctypes.c_uint8 * array.nbytes).from_address(address.value)
         copies.append(np.frombuffer(memory, array.dtype).reshape(array.shape))
         copies[-1][...] = array
+    assert driver.cuCtxPopCurrent_v2(ctypes.byref(context)) == 0
     return tuple(copies)
 
 
@@ -83,6 +85,22 @@ def test_host_code_over_the_emulators_driver(emulated):
     assert np.abs(device[2] - wanted).max() < 2e-6
     with pytest.raises(repo.RepoError, match="`arg1`: expected a tensor on device 0 as the others, got device 0"):
         call(emulated, (x, z, out), [(1, 0), (2, 0), (1, 0)])
+
+
+def test_several_devices(emulated):
+    """One library on two devices, in turn; memory of another device is refused, before the kernel or in it."""
+    x, z = inputs()
+    wanted = repo.rotate(x, z, repo.Rope(theta=10000.0))
+    for device in (0, 1, 0):
+        arrays = on_emulator((x, z, x * np.nan), device)
+        call(emulated, arrays, [(2, device)] * 3)
+        assert np.abs(arrays[2] - wanted).max() < 2e-6
+    with pytest.raises(repo.RepoError, match="`arg1`: expected a tensor on device 1 as the others, got device 0"):
+        call(emulated, arrays, [(2, 1), (2, 0), (2, 1)])
+    with pytest.raises(repo.RepoError, match="memory of device 0, the kernel runs on device 1"):
+        call(emulated, arrays, [(2, 1)] * 3)
+    with pytest.raises(repo.RepoError, match="CUDA device 2: invalid device ordinal"):
+        call(emulated, arrays, [(2, 2)] * 3)
 
 
 ATTENTION = """

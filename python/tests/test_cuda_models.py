@@ -39,7 +39,7 @@ def test_generation(model, folder, run):
     assert new == wanted[len(tokens):]
     flags = ["repo-run", f"--model={folder}", f"--weights={GOLDEN / NAME}", "--ignore-eos", "--generate=6",
              "--tokens=" + ",".join(map(str, tokens))]
-    for cache in ([], ["--context=70", "--paged"], ["--batch=2"]):
+    for cache in ([], ["--context=70", "--paged"], ["--batch=2"], ["--device=1"]):
         status, out, error = run(*flags, *cache)
         assert (status, error) == (0, "")
         assert out.split() == [",".join(map(str, new))] * (2 if cache == ["--batch=2"] else 1)
@@ -68,9 +68,9 @@ def test_sessions(model):
 def test_errors(folder, run):
     with pytest.raises(repo.RepoError, match="expected a model compiled for target='cuda', got one for 'emulator'"):
         repo.load_model(folder, GOLDEN / NAME, target="cuda")
-    with pytest.raises(repo.RepoError, match="expected a CUDA device from 0 to 0, got 3"):
+    with pytest.raises(repo.RepoError, match="expected a CUDA device from 0 to 1, got 3"):
         repo.load_model(folder, GOLDEN / NAME, device=3)
     flags = [f"--weights={GOLDEN / NAME}", "--tokens=1", "--generate=1"]
-    assert run("repo-run", f"--model={folder}", *flags, "--device=1") == \
-        (1, "", "repo-run: expected a CUDA device from 0 to 0, got 1\n")
+    assert run("repo-run", f"--model={folder}", *flags, "--device=2") == \
+        (1, "", "repo-run: expected a CUDA device from 0 to 1, got 2\n")
     assert run("repo-run", f"--model={folder}", *flags, "--pack")[0] == 1
