@@ -50,6 +50,7 @@ void repo::buildNVVMTilePipeline(OpPassManager &pm,
   pm.addPass(createScheduleAttentionDecode());
   pm.addPass(createScheduleAttentionMma());
   pm.addPass(createScheduleAttentionSpecialized());
+  pm.addPass(createSchedulePositions());
 }
 
 void repo::buildNVVMKernelPipeline(OpPassManager &pm) {
@@ -79,6 +80,11 @@ void repo::buildLowerKernelsPipeline(OpPassManager &pm) {
   kernels.addPass(createConvertKernelsToNVVM());
   kernels.addPass(createConvertNVVMToLLVMPass());
   kernels.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void repo::buildLowerTileLoopsPipeline(OpPassManager &pm) {
+  pm.addPass(createConvertAsserts());
+  buildLowerBuffersPipeline(pm);
 }
 
 void repo::buildLowerHostPipeline(OpPassManager &pm) {

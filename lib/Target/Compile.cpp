@@ -52,8 +52,8 @@ void mlir::repo::registerCompilerDialects(DialectRegistry &registry) {
 
 /// Whether a compilation for a GPU ends in code for the host too.
 static bool hasHostCode(const CompileOptions &options) {
-  return options.emulate || options.emit == EmitKind::library ||
-         options.emit == EmitKind::object;
+  return options.emulate || options.sequential ||
+         options.emit == EmitKind::library || options.emit == EmitKind::object;
 }
 
 /// Adds the passes of one stage of a pipeline.
@@ -67,7 +67,8 @@ static void addStage(OpPassManager &pm, StringRef stage,
     nvvm.report = options.report;
     nvvm.gemms = options.gemms;
     if (stage == "schedule") {
-      entries.target = options.emulate ? "emulator" : "cuda";
+      if (!options.sequential)
+        entries.target = options.emulate ? "emulator" : "cuda";
       if (hasHostCode(options))
         buildEntryPipeline(pm, entries);
       else
@@ -76,9 +77,15 @@ static void addStage(OpPassManager &pm, StringRef stage,
     } else if (stage == "tile") {
       buildNVVMTilePipeline(pm, nvvm);
     } else if (stage == "vector") {
-      buildNVVMKernelPipeline(pm);
+      if (options.sequential)
+        pm.addPass(createLowerTilesToLoops());
+      else
+        buildNVVMKernelPipeline(pm);
     } else if (stage == "llvm") {
-      buildLowerKernelsPipeline(pm);
+      if (options.sequential)
+        buildLowerTileLoopsPipeline(pm);
+      else
+        buildLowerKernelsPipeline(pm);
     }
     return;
   }
@@ -242,7 +249,7 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
   }
   if (failed(runStages(module, options, "llvm", timing)))
     return failure();
-  bool isForGPU = !options.chip.empty();
+  bool isForGPU = !options.chip.empty() && !options.sequential;
   if (isForGPU && !hasHostCode(options))
     return emitKernels(module, options, result);
   std::string manifest = getManifest(module);

@@ -24,6 +24,9 @@ void mlir::repo::reportOps(ModuleOp module, const CompileOptions &options) {
   module.walk([&](Operation *op) {
     if (!isa_and_present<RepoDialect>(op->getDialect()))
       return;
+    // The choice of a kernel says by itself what became of these.
+    if (!options.chip.empty() && isa<AttentionOp, AssignPositionsOp>(op))
+      return;
     StringRef form = "by its definition: structured ops";
     if (isa<AttentionOp>(op)) {
       // Where its strategy is chosen the choice is reported.

@@ -169,6 +169,25 @@ def prepare_paged():
     return (q, *pages, table, lengths, offset), wanted, 2.0 ** -7 * np.abs(wanted).max()
 
 
+POSITIONS = """
+func.func @f(%h: tensor<1x?x320xbf16>, %g: tensor<128x320xbf16>, %c: tensor<128x320xbf16>, %w: tensor<3x128xbf16>) -> tensor<1x3x?xf32> {{
+  %z = repo.assign_positions %h gate(%g) content(%c) heads(%w)
+    {{kernel_strategy = #repo.position_strategy<unit = {unit}, token_block = 128, column_block = 64, stages = {stages}, warps = 8>}}
+    : (tensor<1x?x320xbf16>, tensor<128x320xbf16>, tensor<128x320xbf16>, tensor<3x128xbf16>) -> tensor<1x3x?xf32>
+  return %z : tensor<1x3x?xf32>
+}}
+"""
+
+
+def prepare_positions():
+    rng = np.random.default_rng(15)
+    # Five steps: every stage is filled again.
+    arrays = [(scale * rng.standard_normal(shape)).astype(ml_dtypes.bfloat16)
+              for scale, shape in ((1, (1, 150, 320)), (0.1, (128, 320)), (0.1, (128, 320)), (1, (3, 128)))]
+    wanted = reference.assign_positions(*arrays)
+    return arrays, wanted, 1e-5 * np.abs(wanted).max()
+
+
 KERNELS = {
     "mma": Kernel(gpu_kernels.mma_gemm, lambda k, order: kernels.run_mma(k, 32, 16, 160, order)),
     "wgmma": Kernel(gpu_kernels.wgmma_gemm, lambda k, order: kernels.run_wgmma(k, 64, 64, 320, order)),
@@ -183,6 +202,9 @@ KERNELS = {
     # Few queries: warps by themselves, four stages and two; a second kernel merges what they found.
     "decode": Entry(DECODE.format(d=64), "sm_80", lambda: prepare_decode(64)),
     "decode-short": Entry(DECODE.format(d=128), "sm_86", lambda: prepare_decode(128)),
+    # Tokens and weights, five steps by three stages and by two; parts that a second kernel sums up.
+    "positions": Entry(POSITIONS.format(unit="mma", stages=3), "sm_80", prepare_positions),
+    "positions-wgmma": Entry(POSITIONS.format(unit="wgmma", stages=2), "sm_90a", prepare_positions),
 }
 
 

@@ -49,8 +49,9 @@ int main(int argc, char **argv) {
       "library takes several, separated by commas");
   flags.addOptional("emulate", emulate, "kernels",
                     "make a library that runs the kernels of a GPU on the CPU, "
-                    "in repo-run; amx: tile instructions as calls, on any CPU",
-                    {"kernels", "amx"});
+                    "in repo-run; tiles: as sequential loops over their tiles; "
+                    "amx: tile instructions as calls, on any CPU",
+                    {"kernels", "tiles", "amx"});
   flags.add("emit", emit, "mlir, llvm, asm, obj, so (default), ptx or cubin",
             {"mlir", "llvm", "asm", "obj", "so", "ptx", "cubin"});
   flags.add("stop-after", stopAfter,
@@ -89,19 +90,21 @@ int main(int argc, char **argv) {
     llvm::errs() << "repo-compile: " << line << "\n";
   };
   request.options.emulate = emulate == "kernels";
+  request.options.sequential = emulate == "tiles";
+  bool onCPU = request.options.emulate || request.options.sequential;
   request.emulateMatrixUnit = emulate == "amx";
   if (request.emulateMatrixUnit && target != "cpu")
     return flags.fail("expected --target=cpu with --emulate=amx");
   bool device = emit == "ptx" || emit == "cubin";
-  if (target == "cpu" && (device || !chip.empty() || request.options.emulate))
+  if (target == "cpu" && (device || !chip.empty() || onCPU))
     return flags.fail("expected --target=cuda with --chip, --emulate, "
                       "--emit=ptx or --emit=cubin");
   if (target == "cuda") {
-    if (request.options.emulate && device) {
+    if (onCPU && device) {
       fail("expected --emit=mlir, llvm, asm, obj or so with --emulate");
       return 1;
     }
-    if (!request.options.emulate && emit == "asm") {
+    if (!onCPU && emit == "asm") {
       fail("expected --emit=mlir, llvm, ptx, cubin, obj or so with "
            "--target=cuda");
       return 1;
@@ -112,12 +115,14 @@ int main(int argc, char **argv) {
     for (llvm::StringRef more : llvm::drop_begin(chips, chips.empty() ? 0 : 1))
       request.options.moreChips.push_back(more.str());
     if (!request.options.moreChips.empty() &&
-        (device || emit == "mlir" || emit == "llvm" ||
-         request.options.emulate || !stopAfter.empty())) {
+        (device || emit == "mlir" || emit == "llvm" || onCPU ||
+         !stopAfter.empty())) {
       fail("expected one chip, as only a library holds code for several");
       return 1;
     }
   }
+  if (request.options.sequential && !model.empty())
+    return flags.fail("expected a file of IR with --emulate=tiles");
   if (model.empty() && (!dtype.empty() || !request.cacheDtype.empty()))
     return flags.fail("expected --dtype and --cache-dtype beside --model");
   if (!dtype.empty() || target == "cuda")

@@ -573,6 +573,101 @@ def ScheduleAttentionDecode : Pass<"repo-schedule-attention-decode", "::mlir::Mo
     "::mlir::scf::SCFDialect", "::mlir::repo::tile::RepoTileDialect"];
 }
 
+def SchedulePositions : Pass<"repo-schedule-positions", "::mlir::ModuleOp"> {
+  let summary = "assignment of positions on buffers to tiles for tensor cores";
+  let description = [{
+    Turns `repo.assign_positions` on buffers with a `#repo.position_strategy` of unit `mma` (mma.sync, from sm_80
+    on) or `wgmma` (products of warpgroups, sm_90a) into a launch whose blocks have `token_block` tokens and
+    `column_block` columns each of gate and content, and a loop behind it. Tokens and weights stream through
+    `stages` buffers, 64 channels at a time. silu(g) c is made in registers in f32, and multiplied as a sum of
+    operands of 16 bits, three of bf16 or two of f16, so that positions are as good as by f32 (with f16 as long as
+    silu(g) c is within its range). What a block's columns add to the positions is a part; the loop sums up the parts in order.
+
+    Before:
+
+    ```mlir
+    repo.assign_positions %h gate(%g) content(%c) heads(%w) into %z
+        {kernel_strategy = #repo.position_strategy<unit = mma, token_block = 64, column_block = 64, stages = 3, warps = 4>}
+      : (memref<1x?x2048xbf16, ...>, memref<256x2048xbf16>, memref<256x2048xbf16>, memref<16x256xbf16>, memref<1x16x?xf32>) -> ()
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %parts = memref.alloc(%batches, %tokens) : memref<4x?x?x16xf32>
+    gpu.launch blocks(%part, %block, %batch) in (%c4, %blocks, %batches) threads(%t, ...) in (%c128, %c1, %c1)
+        dynamic_shared_memory_size %bytes {
+      ...
+      %sums:2 = scf.for %step = %c0 to %c32 step %c1 iter_args(%gate = %zeros, %content = %zeros) {
+        nvvm.cp.async.wait.group 1
+        gpu.barrier
+        repo_tile.copy_async %next_tokens[%token] rows(%c0 to %tokens) into %token_stages[%other] ...
+        ...
+        nvvm.cp.async.commit.group
+        %a = repo_tile.load_shared %token_stages[%stage, %row] ...
+        %g = repo_tile.mma %a, %gate_stages[%stage], %gate {transpose_b} ...
+        %c = repo_tile.mma %a, %content_stages[%stage], %content {transpose_b} ...
+        scf.yield %g, %c
+      }
+      %r = repo_tile.map %sums#0, %sums#1 ...           // silu(g) c
+      %high, %rest = repo_tile.map %r ...
+      %a0 = repo_tile.convert %high ...
+      %z0 = repo_tile.mma %a0, %heads[%c0], %zeros {transpose_b} ...
+      ...                                               // so the rest, and what is left of that
+      repo_tile.store %z2, %part_of_it[%row] below(%tokens) ...
+    }
+    scf.parallel (%b, %h, %n) = ... { ... sums of %parts[0 .. 3, %b, %n, %h] into %z[%b, %h, %n] ... }
+    ```
+  }];
+  let statistics = [Statistic<"numScheduled", "num-scheduled", "Number of kernels made">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::cf::ControlFlowDialect", "::mlir::gpu::GPUDialect",
+    "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect", "::mlir::NVVM::NVVMDialect",
+    "::mlir::scf::SCFDialect", "::mlir::repo::tile::RepoTileDialect"];
+}
+
+def LowerTilesToLoops : Pass<"repo-lower-tiles-to-loops", "::mlir::ModuleOp"> {
+  let summary = "kernels of tiles to sequential loops: what the tile dialect means";
+  let description = [{
+    A launch with ops of the repo_tile dialect becomes loops over its blocks, and in a block over its warps (warpgroups, where
+    a layout is one of theirs), one behind the other. Fragments and shared buffers become buffers without layout or swizzle,
+    ops loops over their elements, copies and products are complete at once, and barriers, waits and fences vanish.
+    So the arithmetic of a schedule runs on any CPU, without threads (`repo-compile --target=cuda --emulate=tiles`).
+
+    A warp, or warpgroup, sees of others what they copied, and what those before it stored. Roles of warps and the copy engine
+    have no sequential meaning: kernels with them run on the emulator.
+
+    Before:
+
+    ```mlir
+    gpu.launch blocks(%x, %y, %z) in (...) threads(%t, ...) in (%c128, %c1, %c1) dynamic_shared_memory_size %bytes {
+      %b = repo_tile.shared_buffer {offset = 0} : memref<2x1x64x64xbf16, #gpu.address_space<workgroup>>
+      ...
+      nvvm.cp.async.wait.group 1
+      gpu.barrier
+      %s = repo_tile.mma %a, %b[%stage], %init {transpose_b} : !repo_tile.fragment<16x64xbf16, mma_a>, ...
+    }
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %b = memref.alloc() : memref<2x64x64xbf16>
+    %s = memref.alloc() : memref<16x64xf32>
+    scf.for %z ... scf.for %y ... scf.for %x = %c0 to ... step %c1 {
+      scf.for %t = %c0 to %c128 step %c32 {
+        ...
+        memref.copy %init, %s
+        scf.for %i ... scf.for %j ... scf.for %k = %c0 to %c64 step %c1 {
+          // s[i, j] += a[i, k] b[stage, j, k]
+        }
+      }
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numLaunches", "num-launches", "Number of kernels made loops">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
 def ConvertTilesToNVVM : Pass<"repo-convert-tiles-to-nvvm", "::mlir::gpu::GPUModuleOp"> {
   let summary = "say what each thread does for an op of the repo_tile dialect";
   let description = [{

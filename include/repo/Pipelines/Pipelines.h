@@ -85,9 +85,9 @@ struct NVVMOptions : PassPipelineOptions<NVVMOptions> {
                                     "opened at run time")};
 };
 
-/// The NVIDIA path behind the entries, in four stages: attention that the
-/// matrix units take has a strategy, every other op its definition; on buffers,
-/// with scheduled ops as launches of tile ops; all work in kernels of a
+/// The NVIDIA path behind the entries, in four stages: attention and positions
+/// that the matrix units take have strategies, every other op its definition; on
+/// buffers, with scheduled ops as launches of tile ops; all work in kernels of a
 /// gpu.module, launches on the host; kernels in the NVVM and LLVM dialects. The
 /// host's code stays as it is.
 void buildNVVMSchedulePipeline(OpPassManager &pm, const NVVMOptions &options);
@@ -95,7 +95,11 @@ void buildNVVMTilePipeline(OpPassManager &pm, const NVVMOptions &options);
 void buildNVVMKernelPipeline(OpPassManager &pm);
 void buildLowerKernelsPipeline(OpPassManager &pm);
 
-/// From there to the LLVM dialect of the host: launches call the runtime, and
+/// From loops that repo-lower-tiles-to-loops made to the LLVM dialect of the
+/// host.
+void buildLowerTileLoopsPipeline(OpPassManager &pm);
+
+/// From kernels to the LLVM dialect of the host: launches call the runtime, and
 /// kernels go; they were translated before.
 void buildLowerHostPipeline(OpPassManager &pm);
 

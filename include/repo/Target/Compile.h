@@ -31,6 +31,8 @@ struct CompileOptions {
   /// Kernels for the chip run on the CPU, by the emulator of the program that
   /// loads the library.
   bool emulate = false;
+  /// Kernels for the chip run on the CPU as sequential loops over their tiles.
+  bool sequential = false;
   /// Plain products of a GPU by cuBLASLt instead of kernels of our own.
   bool gemms = false;
   /// "cpu" or "reference".

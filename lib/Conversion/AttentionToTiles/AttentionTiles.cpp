@@ -7,8 +7,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "AttentionTiles.h"
+#include "../RowAlignment.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/SymbolTable.h"
@@ -100,40 +100,12 @@ void AttentionTiles::prepareHost() {
   checkAlignment(op.getOutput(), "output", 4);
 }
 
-/// Rows have to begin at multiples of `bytes`, which only the host can tell in
-/// time: a kernel that meets others takes its process' device along.
 void AttentionTiles::checkAlignment(Value operand, StringRef name,
                                     int64_t bytes) {
   if (auto view = operand.getDefiningOp<CacheViewOp>())
     operand = view.getPages();
-  auto type = cast<MemRefType>(operand.getType());
-  int64_t elementBytes = type.getElementTypeBitWidth() / 8;
-  if (elementBytes >= bytes)
-    return;
-  auto metadata = memref::ExtractStridedMetadataOp::create(b, loc, operand);
-  auto scale = [&](Value elements) {
-    return arith::MulIOp::create(b, loc, elements, index(elementBytes));
-  };
-  // All starts of rows are such multiples if these numbers are.
-  Value all = memref::ExtractAlignedPointerAsIndexOp::create(b, loc, operand);
-  auto add = [&](Value number) {
-    all = arith::OrIOp::create(b, loc, all, number);
-  };
-  add(scale(metadata.getOffset()));
-  for (int64_t d = 0; d + 1 < type.getRank(); ++d) {
-    // The stride of a single row, or of none, says nothing.
-    Value several = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sgt,
-                                          metadata.getSizes()[d], index(1));
-    add(arith::SelectOp::create(b, loc, several,
-                                scale(metadata.getStrides()[d]), index(0)));
-  }
-  Value rest = arith::AndIOp::create(b, loc, all, index(bytes - 1));
-  Value fits =
-      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, rest, index(0));
-  cf::AssertOp::create(b, loc, fits,
-                       ("expected the rows of the attention's `" + name +
-                        "` to begin at multiples of " + Twine(bytes) + " bytes")
-                           .str());
+  assertRowAlignment(b, loc, operand, ("attention's `" + name + "`").str(),
+                     bytes);
 }
 
 /// Turns per unit of position of every pair, each as a sum of two floats: a

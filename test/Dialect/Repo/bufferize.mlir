@@ -87,3 +87,18 @@ func.func @append_kept(%k: tensor<1x2x1x4xf32>, %at: index, %c: tensor<1x2x9x4xf
        -> (tensor<1x2x9x4xf32>, tensor<1x2x9x4xf32>)
   return %r#0, %r#1 : tensor<1x2x9x4xf32>, tensor<1x2x9x4xf32>
 }
+
+// -----
+
+// Positions are written to their output, which is not read.
+// CHECK-LABEL: func @positions
+func.func @positions(%h: tensor<1x5x8xf32>, %g: tensor<4x8xf32>, %w: tensor<2x4xf32>, %z: tensor<1x2x5xf32> {bufferization.writable = true})
+    -> tensor<1x2x5xf32> {
+  // CHECK-NOT: alloc
+  // CHECK-NOT: copy
+  // CHECK: repo.assign_positions {{.*}} into %[[Z:[a-z0-9]*]] : ({{.*}}memref<1x2x5xf32, strided{{.*}}) -> ()
+  // CHECK: return %[[Z]]
+  %0 = repo.assign_positions %h gate(%g) content(%g) heads(%w) into %z
+     : (tensor<1x5x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<2x4xf32>, tensor<1x2x5xf32>) -> tensor<1x2x5xf32>
+  return %0 : tensor<1x2x5xf32>
+}

@@ -77,3 +77,23 @@ func.func private @strategy_amx_keys() attributes {test.s = #repo.attention_stra
 
 // expected-error @+1 {{expected `split_keys` to be a multiple of `key_block`, with unit mma, got 40}}
 func.func private @strategy_split() attributes {test.s = #repo.kernel_strategy<unit = mma, query_block = 16, key_block = 16, stages = 2, warps = 4, split_keys = 40>}
+
+// -----
+
+// expected-error @+1 {{expected `token_block` to be a multiple of 64, 16 for each warp, got 48}}
+func.func private @position_strategy_tokens() attributes {test.s = #repo.position_strategy<unit = mma, token_block = 48, column_block = 64, stages = 2, warps = 4>}
+
+// -----
+
+// expected-error @+1 {{expected `token_block` to be 128, 16 for each warp, got 256}}
+func.func private @position_strategy_warpgroups() attributes {test.s = #repo.position_strategy<unit = wgmma, token_block = 256, column_block = 64, stages = 2, warps = 8>}
+
+// -----
+
+// expected-error @+1 {{expected `column_block` to be a multiple of 64, got 32}}
+func.func private @position_strategy_columns() attributes {test.s = #repo.position_strategy<unit = mma, token_block = 64, column_block = 32, stages = 2, warps = 4>}
+
+// -----
+
+// expected-error @+1 {{expected `stages` to be at least 2, got 1}}
+func.func private @position_strategy_stages() attributes {test.s = #repo.position_strategy<unit = mma, token_block = 64, column_block = 64, stages = 1, warps = 4>}

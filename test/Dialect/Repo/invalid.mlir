@@ -60,6 +60,42 @@ func.func @assign_positions_c2(%h: tensor<1x5x8xf32>, %g: tensor<4x8xf32>, %c: t
 
 // -----
 
+func.func @assign_positions_c2_output(%h: tensor<1x5x8xf32>, %g: tensor<4x8xf32>, %w: tensor<2x4xf32>, %z: tensor<1x2x5xf64>) {
+  // expected-error @+1 {{expected `output` to have element type 'f32', got 'f64'}}
+  %0 = repo.assign_positions %h gate(%g) content(%g) heads(%w) into %z
+     : (tensor<1x5x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<2x4xf32>, tensor<1x2x5xf64>) -> tensor<1x2x5xf32>
+  return
+}
+
+// -----
+
+func.func @assign_positions_c3(%h: memref<1x5x8xf32>, %g: memref<4x8xf32>, %w: tensor<2x4xf32>, %z: memref<1x2x5xf32>) {
+  // expected-error @+1 {{expected tensors or buffers, got a mixture}}
+  repo.assign_positions %h gate(%g) content(%g) heads(%w) into %z
+     : (memref<1x5x8xf32>, memref<4x8xf32>, memref<4x8xf32>, tensor<2x4xf32>, memref<1x2x5xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @assign_positions_c3_output(%h: memref<1x5x8xf32>, %g: memref<4x8xf32>, %w: memref<2x4xf32>) {
+  // expected-error @+1 {{expected an output beside buffers}}
+  repo.assign_positions %h gate(%g) content(%g) heads(%w)
+     : (memref<1x5x8xf32>, memref<4x8xf32>, memref<4x8xf32>, memref<2x4xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @assign_positions_c3_results(%h: tensor<1x5x8xf32>, %g: tensor<4x8xf32>, %w: tensor<2x4xf32>, %z: tensor<1x2x5xf32>) {
+  // expected-error @+1 {{expected 1 results, got 0}}
+  repo.assign_positions %h gate(%g) content(%g) heads(%w) into %z
+     : (tensor<1x5x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>, tensor<2x4xf32>, tensor<1x2x5xf32>) -> ()
+  return
+}
+
+// -----
+
 //===----------------------------------------------------------------------===//
 // linear_positions
 //===----------------------------------------------------------------------===//

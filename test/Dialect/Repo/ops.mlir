@@ -30,6 +30,9 @@ func.func @positions(%h: tensor<1x?x8xbf16>, %h64: tensor<1x?x8xf64>, %w: tensor
   // CHECK: repo.assign_positions %{{.*}} gate(%{{.*}}) content(%{{.*}}) heads(%{{.*}}) : (tensor<1x?x8xbf16>, tensor<4x8xbf16>, tensor<4x8xbf16>, tensor<2x4xf32>) -> tensor<1x2x?xf32>
   %0 = repo.assign_positions %h gate(%w) content(%w) heads(%wz)
      : (tensor<1x?x8xbf16>, tensor<4x8xbf16>, tensor<4x8xbf16>, tensor<2x4xf32>) -> tensor<1x2x?xf32>
+  // CHECK: repo.assign_positions %{{.*}} gate(%{{.*}}) content(%{{.*}}) heads(%{{.*}}) into %{{.*}} : ({{.*}}, tensor<1x2x?xf32>) -> tensor<1x2x?xf32>
+  %into = repo.assign_positions %h gate(%w) content(%w) heads(%wz) into %0
+     : (tensor<1x?x8xbf16>, tensor<4x8xbf16>, tensor<4x8xbf16>, tensor<2x4xf32>, tensor<1x2x?xf32>) -> tensor<1x2x?xf32>
   // CHECK: repo.linear_positions %{{.*}} heads(%{{.*}}) : (tensor<1x?x8xf64>, tensor<1x8xf64>) -> tensor<1x1x?xf64>
   %1 = repo.linear_positions %h64 heads(%w64) : (tensor<1x?x8xf64>, tensor<1x8xf64>) -> tensor<1x1x?xf64>
   // CHECK: repo.index_positions : () -> tensor<1x1x4xf32>
@@ -213,4 +216,13 @@ func.func @cache_view(%pages: tensor<?x4x16x8xbf16>, %table: tensor<2x?xi32>, %l
 func.func @arguments(%w: tensor<4xf32> {repo.constant, repo.name = "w"}, %c: tensor<4xf32> {repo.inout = 0 : index})
     -> (tensor<4xf32> {repo.name = "y"}) {
   return %c : tensor<4xf32>
+}
+
+// CHECK-LABEL: func @positions_on_buffers
+func.func @positions_on_buffers(%h: memref<1x?x64xbf16>, %g: memref<64x64xbf16>, %w: memref<2x64xbf16>, %z: memref<1x2x?xf32>) {
+  // CHECK: repo.assign_positions %{{.*}} into %{{.*}} {kernel_strategy = #repo.position_strategy<unit = mma, token_block = 64, column_block = 64, stages = 3, warps = 4>} : ({{.*}}) -> ()
+  repo.assign_positions %h gate(%g) content(%g) heads(%w) into %z
+      {kernel_strategy = #repo.position_strategy<unit = mma, token_block = 64, column_block = 64, stages = 3, warps = 4>}
+    : (memref<1x?x64xbf16>, memref<64x64xbf16>, memref<64x64xbf16>, memref<2x64xbf16>, memref<1x2x?xf32>) -> ()
+  return
 }

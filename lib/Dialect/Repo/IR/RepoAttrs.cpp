@@ -279,3 +279,27 @@ KernelStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                        << splitKeys;
   return success();
 }
+
+LogicalResult PositionStrategyAttr::verify(
+    function_ref<InFlightDiagnostic()> emitError, MatrixUnit unit,
+    int64_t tokenBlock, int64_t columnBlock, int64_t stages, int64_t warps) {
+  bool mma = unit == MatrixUnit::mma;
+  int64_t step = mma ? 1 : 4;
+  if (warps <= 0 || warps % step != 0 || warps > 32)
+    return emitError() << "expected `warps` to be a multiple of " << step
+                       << " up to 32, got " << warps;
+  int64_t rows = 16 * warps;
+  if (tokenBlock <= 0 || (mma ? tokenBlock % rows != 0 : tokenBlock != rows))
+    return emitError() << "expected `token_block` to be "
+                       << (mma ? "a multiple of " : "") << rows
+                       << ", 16 for each warp, got " << tokenBlock;
+  if (columnBlock <= 0 || columnBlock % 64 != 0)
+    return emitError() << "expected `column_block` to be a multiple of 64, got "
+                       << columnBlock;
+  if (!mma && columnBlock > 256)
+    return emitError() << "expected at most 256 columns with unit wgmma, got "
+                       << columnBlock;
+  if (stages < 2)
+    return emitError() << "expected `stages` to be at least 2, got " << stages;
+  return success();
+}

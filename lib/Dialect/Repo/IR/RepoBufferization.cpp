@@ -57,6 +57,46 @@ struct DestinationModel : DstBufferizableOpInterfaceExternalModel<
   }
 };
 
+/// Positions are written to their output, which they need on buffers.
+struct PositionsModel
+    : BufferizableOpInterface::ExternalModel<PositionsModel,
+                                             AssignPositionsOp> {
+  static bool isOutput(Operation *op, OpOperand &operand) {
+    return operand.get() == cast<AssignPositionsOp>(op).getOutput() &&
+           operand.getOperandNumber() + 1 == op->getNumOperands();
+  }
+  bool bufferizesToMemoryRead(Operation *op, OpOperand &operand,
+                              const AnalysisState &) const {
+    return !isOutput(op, operand);
+  }
+  bool bufferizesToMemoryWrite(Operation *op, OpOperand &operand,
+                               const AnalysisState &) const {
+    return isOutput(op, operand);
+  }
+  AliasingValueList getAliasingValues(Operation *op, OpOperand &operand,
+                                      const AnalysisState &) const {
+    if (!isOutput(op, operand))
+      return {};
+    return {{op->getResult(0), BufferRelation::Equivalent}};
+  }
+  LogicalResult bufferize(Operation *op, RewriterBase &rewriter,
+                          const BufferizationOptions &options,
+                          BufferizationState &state) const {
+    if (!cast<AssignPositionsOp>(op).getOutput())
+      return op->emitOpError("expected an output to bufferize");
+    SmallVector<Value> buffers;
+    for (Value operand : op->getOperands()) {
+      FailureOr<Value> buffer = getBuffer(rewriter, operand, options, state);
+      if (failed(buffer))
+        return failure();
+      buffers.push_back(*buffer);
+    }
+    mlir::clone(rewriter, op, /*newResultTypes=*/TypeRange(), buffers);
+    replaceOpWithBufferizedValues(rewriter, op, buffers.back());
+    return success();
+  }
+};
+
 /// A view stands for rows of its pages: whoever reads it reads these, and must
 /// do so before they change.
 struct CacheViewModel
@@ -109,6 +149,7 @@ struct CacheViewModel
 void mlir::repo::registerBufferizableOpInterfaceExternalModels(
     DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, RepoDialect *) {
+    AssignPositionsOp::attachInterface<PositionsModel>(*context);
     AttentionOp::attachInterface<DestinationModel<AttentionOp, false>>(
         *context);
     OnlineAttentionOp::attachInterface<

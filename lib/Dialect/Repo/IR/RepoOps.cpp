@@ -33,17 +33,31 @@ ArrayRef<StringRef> AssignPositionsOp::getDimNames() {
 
 ArrayAttr AssignPositionsOp::getIndexingMaps() {
   MapBuilder maps(*this, 5);
-  maps.add({0, 2, 3});
-  maps.add({4, 3});
-  maps.add({4, 3});
-  maps.add({1, 4});
+  maps.add({B, N, D});
+  maps.add({K, D});
+  maps.add({K, D});
+  maps.add({H, K});
+  if (getOutput())
+    maps.add({B, H, N});
   return maps.finish();
 }
 
 LogicalResult AssignPositionsOp::verify() {
-  if (failed(verifyDims(*this, {"hidden", "gate", "content", "heads"})))
+  bool buffers = isa<MemRefType>(getHidden().getType());
+  if (llvm::any_of(getOperandTypes(),
+                   [&](Type type) { return isa<MemRefType>(type) != buffers; }))
+    return emitOpError("expected tensors or buffers, got a mixture");
+  if (buffers && !getOutput())
+    return emitOpError("expected an output beside buffers");
+  if (getNumResults() != (buffers ? 0 : 1))
+    return emitOpError("expected ")
+           << (buffers ? 0 : 1) << " results, got " << getNumResults();
+  if (failed(verifyDims(*this,
+                        {"hidden", "gate", "content", "heads", "output"})) ||
+      failed(verifyElementType(*this, getOutput(), "output",
+                               computeTypeOf({getHidden()}))))
     return failure();
-  return verifyInferredType(*this);
+  return buffers ? success() : verifyInferredType(*this);
 }
 
 /// Positions `[B, H, N]` of hidden states `[B, N, D]` by a map with H rows.
@@ -74,13 +88,37 @@ LogicalResult
 AssignPositionsOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
                                     Adaptor adaptor,
                                     SmallVectorImpl<Type> &types) {
+  if (isa<MemRefType>(adaptor.getHidden().getType()))
+    return success();
   return inferPositions(adaptor.getHidden(), adaptor.getHeads(), types);
 }
 
 LogicalResult
 AssignPositionsOp::reifyResultShapes(OpBuilder &builder,
                                      ReifiedRankedShapedTypeDims &shapes) {
+  if (getNumResults() == 0)
+    return success();
   return reifyPositions(builder, getLoc(), getHidden(), getHeads(), shapes);
+}
+
+void AssignPositionsOp::getEffects(
+    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+        &effects) {
+  for (OpOperand &operand : getOperation()->getOpOperands()) {
+    if (!isa<MemRefType>(operand.get().getType()))
+      continue;
+    if (operand.get() == getOutput())
+      effects.emplace_back(MemoryEffects::Write::get(), &operand,
+                           SideEffects::DefaultResource::get());
+    else
+      effects.emplace_back(MemoryEffects::Read::get(), &operand,
+                           SideEffects::DefaultResource::get());
+  }
+}
+
+Speculation::Speculatability AssignPositionsOp::getSpeculatability() {
+  return getNumResults() ? Speculation::Speculatable
+                         : Speculation::NotSpeculatable;
 }
 
 //===----------------------------------------------------------------------===//

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "DecomposePattern.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -78,18 +79,16 @@ struct DecomposeOtherBlocks : OpRewritePattern<OnlineAttentionOp> {
   Predicate keep;
 };
 
-/// Decomposes attention that no schedule turns into a kernel.
-struct DecomposeOtherAttention : OpRewritePattern<AttentionOp> {
-  using OpRewritePattern::OpRewritePattern;
-  LogicalResult matchAndRewrite(AttentionOp op,
+/// Decomposes ops that no schedule turns into a kernel.
+template <typename OpTy,
+          FailureOr<SmallVector<Value>> (*decompose)(OpBuilder &, OpTy)>
+struct DecomposeWithoutStrategy : DecomposePattern<OpTy, decompose> {
+  using DecomposePattern<OpTy, decompose>::DecomposePattern;
+  LogicalResult matchAndRewrite(OpTy op,
                                 PatternRewriter &rewriter) const override {
     if (op.getKernelStrategy())
       return failure();
-    FailureOr<SmallVector<Value>> values = decomposeAttention(rewriter, op);
-    if (failed(values))
-      return failure();
-    rewriter.replaceOp(op, *values);
-    return success();
+    return DecomposePattern<OpTy, decompose>::matchAndRewrite(op, rewriter);
   }
 };
 
@@ -173,9 +172,12 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
       populateDecomposeCachePatterns(patterns);
       patterns.add<DecomposeOtherBlocks>(&getContext(), keeps);
     } else if (keepKernels) {
-      populateDecomposePositionsPatterns(patterns);
+      populateDecomposeOtherPositionsPatterns(patterns);
       populateDecomposeRotatePatterns(patterns);
-      patterns.add<DecomposeOtherAttention>(&getContext());
+      patterns.add<DecomposeWithoutStrategy<AttentionOp, decomposeAttention>,
+                   DecomposeWithoutStrategy<AssignPositionsOp,
+                                            decomposeAssignPositions>>(
+          &getContext());
       populateDecomposeOnlineAttentionPatterns(patterns);
       populateDecomposeCacheAppendByRowsPatterns(patterns);
       patterns.add<DecomposeOtherViews>(&getContext());
@@ -195,6 +197,9 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
         return WalkResult::advance();
       auto attention = dyn_cast<AttentionOp>(op);
       if (attention && keepKernels && attention.getKernelStrategy())
+        return WalkResult::advance();
+      auto positions = dyn_cast<AssignPositionsOp>(op);
+      if (positions && keepKernels && positions.getKernelStrategy())
         return WalkResult::advance();
       auto view = dyn_cast<CacheViewOp>(op);
       if (view && keepKernels && isReadByKernels(view))

@@ -25,6 +25,8 @@ static FloatType getElementType(Value value) {
 
 FailureOr<SmallVector<Value>>
 mlir::repo::decomposeAssignPositions(OpBuilder &builder, AssignPositionsOp op) {
+  if (op->getNumResults() == 0)
+    return failure();
   NamedBuilder b(builder, op.getLoc(), getElementType(op.getPositions()));
   NamedTensor hidden = b.name(op.getHidden(), {B, N, D});
   NamedTensor gate =
@@ -103,11 +105,17 @@ mlir::repo::decomposeBlendPositions(OpBuilder &builder, BlendPositionsOp op) {
                                 .value};
 }
 
-void mlir::repo::populateDecomposePositionsPatterns(
+void mlir::repo::populateDecomposeOtherPositionsPatterns(
     RewritePatternSet &patterns) {
-  patterns.add<DecomposePattern<AssignPositionsOp, decomposeAssignPositions>,
-               DecomposePattern<LinearPositionsOp, decomposeLinearPositions>,
+  patterns.add<DecomposePattern<LinearPositionsOp, decomposeLinearPositions>,
                DecomposePattern<IndexPositionsOp, decomposeIndexPositions>,
                DecomposePattern<BlendPositionsOp, decomposeBlendPositions>>(
+      patterns.getContext());
+}
+
+void mlir::repo::populateDecomposePositionsPatterns(
+    RewritePatternSet &patterns) {
+  populateDecomposeOtherPositionsPatterns(patterns);
+  patterns.add<DecomposePattern<AssignPositionsOp, decomposeAssignPositions>>(
       patterns.getContext());
 }

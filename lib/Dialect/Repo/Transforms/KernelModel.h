@@ -6,9 +6,10 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// What each unit of a multiprocessor has to do for one tile of keys, by its
-// peak rate. docs/gpu-model.md says where the rates are from. No kernel was
-// measured against it yet: the first run on a device confirms or refutes it.
+// What each unit of a multiprocessor has to do for one tile of keys, or one
+// step of position assignment, by its peak rate. docs/gpu-model.md says where
+// the rates are from. No kernel was measured against it yet: the first run on a
+// device confirms or refutes it.
 //
 //===----------------------------------------------------------------------===//
 
@@ -30,6 +31,24 @@ struct TileCycles {
 /// of 2 bytes.
 TileCycles estimateTile(KernelStrategyAttr strategy, int64_t headSize,
                         int64_t valueSize, StringRef chip);
+
+/// Cycles of a block of threads for a step of 64 channels of position
+/// assignment; special functions come once, behind the last step.
+TileCycles estimatePositionStep(PositionStrategyAttr strategy,
+                                llvm::StringRef chip);
+
+/// Bytes of shared memory of a block of position assignment.
+int64_t getPositionSharedBytes(PositionStrategyAttr strategy, int64_t heads);
+
+/// Cycles from the first block to the last where `tokens` tokens have their
+/// positions assigned from `channels` channels by `columns` columns, as many
+/// blocks at a time as there are multiprocessors.
+int64_t estimatePositions(PositionStrategyAttr strategy, int64_t tokens,
+                          int64_t channels, int64_t columns,
+                          llvm::StringRef chip);
+
+/// Shared memory that a block may take on a chip.
+int64_t getSharedBytes(llvm::StringRef chip);
 
 } // namespace mlir::repo
 

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "KernelModel.h"
+#include "SelectPositionStrategy.h"
 #include "mlir/IR/PatternMatch.h"
 #include "repo/Dialect/Repo/IR/Repo.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
@@ -121,14 +122,6 @@ static int64_t getDecodeRows(AttentionOp op) {
   return group == 1 && queries > 0 && queries <= 16 ? queries : 0;
 }
 
-/// Shared memory of a block on a chip.
-static int64_t getSharedBytes(StringRef chip) {
-  if (chip.starts_with("sm_86") || chip.starts_with("sm_89") ||
-      chip.starts_with("sm_12"))
-    return 99 << 10;
-  return 163 << 10;
-}
-
 /// Tiles of 16 keys, as deep as shared memory lets the copies of four warps be.
 static KernelStrategyAttr selectDecode(AttentionOp op, int64_t rows,
                                        StringRef chip) {
@@ -185,6 +178,11 @@ struct SelectKernelStrategy
     : repo::impl::SelectKernelStrategyBase<SelectKernelStrategy> {
   using SelectKernelStrategyBase::SelectKernelStrategyBase;
   void runOnOperation() override {
+    FailureOr<int64_t> positions =
+        selectPositionStrategies(getOperation(), chip, report);
+    if (failed(positions))
+      return signalPassFailure();
+    numChosen += *positions;
     IRRewriter rewriter(&getContext());
     SmallVector<AttentionOp> ops;
     getOperation().walk([&](AttentionOp op) { ops.push_back(op); });

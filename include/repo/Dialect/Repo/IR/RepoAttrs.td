@@ -217,4 +217,29 @@ def Repo_KernelStrategyAttr : AttrDef<Repo_Dialect, "KernelStrategy"> {
   }];
 }
 
+def Repo_PositionStrategyAttr : AttrDef<Repo_Dialect, "PositionStrategy"> {
+  let mnemonic = "position_strategy";
+  let summary = "how a GPU assigns positions: instructions, blocks, stages, warps";
+  let description = [{
+    A block of threads takes `token_block` tokens and `column_block` columns each of gate and
+    content, streams the channels through shared memory 64 at a time, `stages` steps deep, and
+    multiplies by the instructions of `unit` in `warps` warps, which share the tokens.
+    What the columns add to the positions is summed up over the blocks of columns in order.
+    `repo-select-kernel-strategy` chooses one where an op and a chip allow it; positions
+    without one are computed by plain kernels.
+
+    Example: `#repo.position_strategy<unit = mma, token_block = 64, column_block = 64, stages = 3, warps = 4>`
+  }];
+  let parameters = (ins EnumParameter<Repo_MatrixUnit>:$unit, "int64_t":$token_block,
+                        "int64_t":$column_block, "int64_t":$stages, "int64_t":$warps);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Warps, or warpgroups, which have rows of their own.
+    int64_t getOwners() const { return getUnit() == MatrixUnit::mma ? getWarps() : getWarps() / 4; }
+    /// Tokens of a warp (mma) or warpgroup (wgmma).
+    int64_t getRows() const { return getTokenBlock() / getOwners(); }
+  }];
+}
+
 #endif // REPO_DIALECT_REPO_IR_REPOATTRS_TD

@@ -93,7 +93,11 @@ class Repo_DestinationOp<string mnemonic, list<Trait> traits = []>
 // Positions
 //===----------------------------------------------------------------------===//
 
-def Repo_AssignPositionsOp : Repo_ValueOp<"assign_positions"> {
+def Repo_AssignPositionsOp : Repo_Op<"assign_positions", [
+    InferTypeOpAdaptor,
+    DeclareOpInterfaceMethods<ReifyRankedShapedTypeOpInterface, ["reifyResultShapes"]>,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>,
+    DeclareOpInterfaceMethods<ConditionallySpeculatable>]> {
   let summary = "positions from hidden states by the gated map f_phi of RePo";
   let description = [{
     Assigns every token, in every head, a real position:
@@ -107,10 +111,16 @@ def Repo_AssignPositionsOp : Repo_ValueOp<"assign_positions"> {
     (arXiv 2512.14391, mode `swigluex_multihead` of the reference). Sums are
     accumulated, and `z` is kept, in the compute type.
 
+    `output`, if given, is a destination of the positions: a tensor that is not read, whose memory the
+    result may take. On buffers it is where they are written, and there is no result.
+    `kernel_strategy` says in which blocks a GPU computes the op; it changes no result
+    but by rounding.
+
     Constraints:
     - (C1) the dimensions named alike agree: hidden `[B, N, D]`, gate and content
       `[K, D]`, heads `[H, K]`, positions `[B, H, N]`.
     - (C2) the positions have the compute type (f64 for f64 hidden states, else f32).
+    - (C3) operands are all tensors, or all buffers with an output.
 
     Example:
 
@@ -123,12 +133,21 @@ def Repo_AssignPositionsOp : Repo_ValueOp<"assign_positions"> {
     }
     ```
   }];
-  let arguments = (ins Repo_FloatTensor:$hidden, Repo_FloatTensor:$gate,
-                       Repo_FloatTensor:$content, Repo_FloatTensor:$heads);
-  let results = (outs Repo_RealTensor:$positions);
+  let arguments = (ins Repo_FloatShaped:$hidden, Repo_FloatShaped:$gate,
+                       Repo_FloatShaped:$content, Repo_FloatShaped:$heads,
+                       Optional<Repo_RealShaped>:$output,
+                       OptionalAttr<Repo_PositionStrategyAttr>:$kernel_strategy);
+  let results = (outs Optional<Repo_RealTensor>:$positions);
   let assemblyFormat = [{
     $hidden `gate` `(` $gate `)` `content` `(` $content `)` `heads` `(` $heads `)`
-    attr-dict `:` functional-type(operands, results)
+    (`into` $output^)? attr-dict `:` functional-type(operands, results)
+  }];
+  let extraClassDeclaration = baseClassDeclaration # [{
+    /// The iteration dimensions.
+    enum Dim : unsigned { B, H, N, D, K };
+
+    /// Left to the verifier of the op, which says what was expected.
+    static bool isCompatibleReturnTypes(TypeRange, TypeRange) { return true; }
   }];
 }
 

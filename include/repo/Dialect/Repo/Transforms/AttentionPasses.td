@@ -83,7 +83,7 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
 }
 
 def SelectKernelStrategy : Pass<"repo-select-kernel-strategy", "::mlir::ModuleOp"> {
-  let summary = "choose matrix instructions, blocks and stages of attention for a GPU";
+  let summary = "choose matrix instructions, blocks and stages of attention and positions for a GPU";
   let description = [{
     Gives every `repo.attention` on tensors that the matrix units can compute a kernel
     strategy, unless it has one. Keys that turn become an op of their own before it,
@@ -93,6 +93,10 @@ def SelectKernelStrategy : Pass<"repo-select-kernel-strategy", "::mlir::ModuleOp
     An op keeps the plain kernels where its elements are not bf16 or f16 throughout, its heads not
     64 or 128 wide, channels not innermost, a channel pair not within a thread, or where it
     has a mask: keys that a mask hides may be NaN, and a matrix unit multiplies NaN by 0.
+
+    `repo.assign_positions` gets a strategy, and an output to write to, where its elements are bf16 or f16
+    throughout and channels and columns multiples of 64: of the blocks that may be, the ones for which the model
+    of docs/gpu-model.md counts the fewest cycles (for 4096 tokens where their number is dynamic).
 
     Before:
 
@@ -112,6 +116,7 @@ def SelectKernelStrategy : Pass<"repo-select-kernel-strategy", "::mlir::ModuleOp
     Option<"chip", "chip", "std::string", "\"sm_80\"", "the GPU, such as sm_80 or sm_90a">,
     Option<"report", "report", "bool", "false", "say the choices, and why not, in remarks">];
   let statistics = [Statistic<"numChosen", "num-chosen", "Number of strategies chosen">];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
 }
 
 def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {

@@ -50,6 +50,8 @@ FailureOr<SmallVector<Value>> decomposeCacheView(OpBuilder &builder,
 
 /// The same as patterns, one group of ops each.
 void populateDecomposePositionsPatterns(RewritePatternSet &patterns);
+/// All but those of `repo.assign_positions`.
+void populateDecomposeOtherPositionsPatterns(RewritePatternSet &patterns);
 void populateDecomposeRotatePatterns(RewritePatternSet &patterns);
 void populateDecomposeAttentionPatterns(RewritePatternSet &patterns);
 void populateDecomposeOnlineAttentionPatterns(RewritePatternSet &patterns);

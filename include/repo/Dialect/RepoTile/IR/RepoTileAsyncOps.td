@@ -202,6 +202,7 @@ def RepoTile_MmaAsyncOp : RepoTile_Op<"mma_async", [MemoryEffects<[MemRead, MemW
     goes on at once. Operand a comes from registers, or from a stage of a shared buffer of 64 rows. Until
     `repo_tile.wait_mma` has waited for it, the registers of the result are the product's, and so are the registers of a and the
     stages of a and b. Products of a warpgroup complete in order.
+    (Sequentially a product is complete at once.)
 
     Shared memory must have been written by the copy engine, or be behind a `nvvm.fence.proxy` of the threads that wrote.
 
@@ -240,7 +241,7 @@ def RepoTile_WaitMmaOp : RepoTile_Op<"wait_mma", [MemoryEffects<[MemRead, MemWri
   let summary = "wait for a product";
   let description = [{
     Waits until all products that the warpgroup has started but the last `left` are complete, that of the input among them; the result is its
-    accumulator.
+    accumulator. (Sequentially it is the accumulator, and nothing else.)
 
     `after` are numbers that shall be computed while the product is under way. An assembler sees no reason to do so: it moves the
     wait up as far as it can. The wait depends on them, by a store that happens where one is negative; they never are.

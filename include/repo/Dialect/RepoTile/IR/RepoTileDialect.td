@@ -59,6 +59,12 @@ def RepoTile_Dialect : Dialect {
     with its bytes (`copy_tensor`), readers give the stage back (`arrive`), both `wait` for phases. The registers of a product under
     way are a value of their own type, `!repo_tile.pending`, which only `wait_mma` takes: what nobody may read cannot be
     written down. `warp_specialize` deals warpgroups and registers to roles.
+
+    **Sequential meaning.** For one thread alone a fragment is an array of its shape and a shared buffer one of `[S, R, 64 P]`: layouts
+    and swizzles say who holds what, not what it is. The formulas of the ops are loops over these arrays; copies and products are
+    complete where they start, and what waits or synchronizes does nothing. The warps of a block, and the blocks, run one behind
+    the other. `repo-lower-tiles-to-loops` executes it. Roles, barriers and copies of the copy engine
+    have none: they are about who is ahead of whom, and run on the emulator.
   }];
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;

@@ -80,6 +80,7 @@ def RepoTile_CopyAsyncOp : RepoTile_Op<"copy_async", [MemoryEffects<[MemRead, Me
     zeros elsewhere, without a read of the source. The first `threads` threads of the
     block share the work in chunks of 16 bytes; each one's part is complete when it has waited
     for the group of copies that it commits next (`nvvm.cp.async.commit.group`).
+    (Sequentially it is complete at once.)
     With `warp` every warp copies by itself, its own rows to its own stage; `threads` is 32.
 
     Constraints:

@@ -1,0 +1,490 @@
+//===- SchedulePositions.cpp - Positions by mma.sync or wgmma -------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A block of threads has token_block tokens and column_block columns each of
+// gate and content. Tokens and weights are copied asynchronously, 64 channels a
+// step and `stages` steps deep; all warps multiply from shared memory and meet
+// once a step. Behind the last one silu(g) c is made in registers, becomes an
+// operand and is multiplied by the heads' weights. What a block of columns adds
+// to the positions is a part in memory; a loop behind sums up the parts in
+// order, so that no order of blocks shows.
+//
+//===----------------------------------------------------------------------===//
+
+#include "../AttentionToTiles/AttentionSchedule.h"
+#include "../RowAlignment.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "repo/Conversion/Passes.h"
+#include <cmath>
+
+namespace mlir::repo {
+#define GEN_PASS_DEF_SCHEDULEPOSITIONS
+#include "repo/Conversion/Passes.h.inc"
+} // namespace mlir::repo
+
+using namespace mlir;
+using namespace mlir::repo;
+using namespace mlir::repo::tile;
+
+namespace {
+/// Sums of gate and content.
+struct Sums {
+  Value gate, content;
+};
+
+class PositionSchedule {
+public:
+  PositionSchedule(OpBuilder &builder, AssignPositionsOp op)
+      : b(builder), loc(op.getLoc()), op(op),
+        strategy(op.getKernelStrategyAttr()),
+        mma(strategy.getUnit() == MatrixUnit::mma) {}
+  void build();
+
+private:
+  void prepareHost();
+  void startLaunch();
+  void allocateStages();
+  Sums multiply();
+  Sums step(Value step, Sums sums);
+  Value gate(Sums sums);
+  std::pair<Value, Value> split(Value matrix);
+  void finish(Sums sums);
+  void sumParts();
+
+  void copy(Value source, Value row, Value limit, Value target, Value stage);
+  void copyStep(Value step);
+  void waitForCopies(int64_t pending);
+
+  Value index(int64_t value) {
+    return arith::ConstantIndexOp::create(b, loc, value);
+  }
+  Value add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
+  Value mul(Value x, int64_t y) {
+    return arith::MulIOp::create(b, loc, x, index(y));
+  }
+  Value floorDiv(Value x, int64_t y) {
+    return arith::DivUIOp::create(b, loc, x, index(y));
+  }
+  Value stageOf(Value step) {
+    return arith::RemUIOp::create(b, loc, step, index(strategy.getStages()));
+  }
+  /// The stage with the tokens of a warpgroup, which come one behind the other.
+  Value tokenStage(Value step, Value member) {
+    return add(mul(stageOf(step), tokenStages()), member);
+  }
+  int64_t tokenStages() { return mma ? 1 : strategy.getOwners(); }
+
+  /// `size` columns of a matrix, from `offset` on.
+  Value sliceColumns(Value matrix, Value offset, int64_t size);
+  MemRefType bufferType(int64_t stages, int64_t rows, int64_t columns);
+  Value allocate(MemRefType type);
+
+  FragmentType accumulatorType(int64_t columns) {
+    return FragmentType::get(op.getContext(), {strategy.getRows(), columns},
+                             b.getF32Type(),
+                             mma ? Layout::mma_acc : Layout::wgmma_acc);
+  }
+  FragmentType operandType(int64_t columns) {
+    return FragmentType::get(op.getContext(), {strategy.getRows(), columns},
+                             element, mma ? Layout::mma_a : Layout::wgmma_a);
+  }
+  using Body =
+      llvm::function_ref<SmallVector<Value>(OpBuilder &, Location, ValueRange)>;
+  SmallVector<Value> map(ValueRange inputs, TypeRange results, Body body);
+  Value zeros(int64_t columns);
+
+  OpBuilder &b;
+  Location loc;
+  AssignPositionsOp op;
+  PositionStrategyAttr strategy;
+  bool mma;
+  Type element;
+  int64_t channels, columns, heads, paddedHeads, sharedBytes = 0;
+  // Of the host; rows are the tokens of a batch, or of all, and groups how
+  // many of these there are.
+  Value batches, tokens, groups, rows, parts;
+  bool isFlat = false;
+  gpu::LaunchOp launch;
+  // Of the block and of the warp, or warpgroup.
+  Value group, part, firstRow, firstColumn, member, hidden;
+  Value tokenBuffer, gateBuffer, contentBuffer, headBuffer;
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// The host
+//===----------------------------------------------------------------------===//
+
+void PositionSchedule::prepareHost() {
+  auto gate = cast<MemRefType>(op.getGate().getType());
+  element = gate.getElementType();
+  columns = gate.getDimSize(0);
+  channels = gate.getDimSize(1);
+  heads = cast<MemRefType>(op.getHeads().getType()).getDimSize(0);
+  paddedHeads = llvm::alignTo(heads, 16);
+  batches = memref::DimOp::create(b, loc, op.getHidden(), 0);
+  tokens = memref::DimOp::create(b, loc, op.getHidden(), 1);
+  for (auto [operand, name] : {std::pair(op.getHidden(), "positions' `hidden`"),
+                               {op.getGate(), "positions' `gate`"},
+                               {op.getContent(), "positions' `content`"},
+                               {op.getHeads(), "positions' `heads`"}})
+    assertRowAlignment(b, loc, operand, name, 16);
+  // Batches that lie one behind the other are one: a decode step has a token
+  // of each.
+  hidden = op.getHidden();
+  rows = tokens;
+  groups = batches;
+  if (cast<MemRefType>(hidden.getType()).getLayout().isIdentity()) {
+    rows = arith::MulIOp::create(b, loc, batches, tokens);
+    groups = index(1);
+    SmallVector<ReassociationIndices> flat = {{0, 1}, {2}};
+    hidden = memref::CollapseShapeOp::create(b, loc, hidden, flat);
+    isFlat = true;
+  }
+  auto type =
+      MemRefType::get({columns / strategy.getColumnBlock(),
+                       ShapedType::kDynamic, ShapedType::kDynamic, paddedHeads},
+                      b.getF32Type());
+  parts = memref::AllocOp::create(b, loc, type, ValueRange{groups, rows});
+}
+
+/// The blocks of columns of the same tokens run side by side: they share the
+/// tokens in the second-level cache.
+void PositionSchedule::startLaunch() {
+  Value one = index(1);
+  Value blocks =
+      arith::CeilDivUIOp::create(b, loc, rows, index(strategy.getTokenBlock()));
+  std::string name = findKernelName(op, "positions");
+  launch = gpu::LaunchOp::create(
+      b, loc, index(columns / strategy.getColumnBlock()), blocks, groups,
+      index(strategy.getWarps() * 32), one, one,
+      arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(0)));
+  launch.setModuleAttr(FlatSymbolRefAttr::get(op.getContext(), "kernels"));
+  launch.setFunctionAttr(FlatSymbolRefAttr::get(op.getContext(), name));
+  b.setInsertionPointToStart(&launch.getBody().front());
+  part = launch.getBlockIds().x;
+  group = launch.getBlockIds().z;
+  firstRow = mul(launch.getBlockIds().y, strategy.getTokenBlock());
+  firstColumn = mul(part, strategy.getColumnBlock());
+  member = floorDiv(launch.getThreadIds().x, mma ? 32 : 128);
+}
+
+/// Every position is the sum of its parts, the first column's first.
+void PositionSchedule::sumParts() {
+  Value zero = index(0), one = index(1);
+  auto all = scf::ParallelOp::create(b, loc, ValueRange{zero, zero, zero},
+                                     ValueRange{batches, index(heads), tokens},
+                                     ValueRange{one, one, one});
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(all.getBody());
+  SmallVector<Value> at(all.getInductionVars());
+  Value sum, group = at[0], row = at[2];
+  if (isFlat) {
+    row = add(arith::MulIOp::create(b, loc, at[0], tokens), row);
+    group = zero;
+  }
+  int64_t count = cast<MemRefType>(parts.getType()).getDimSize(0);
+  for (int64_t i = 0; i != count; ++i) {
+    Value next = memref::LoadOp::create(
+        b, loc, parts, ValueRange{index(i), group, row, at[1]});
+    sum = sum ? arith::AddFOp::create(b, loc, sum, next) : next;
+  }
+  memref::StoreOp::create(b, loc, sum, op.getOutput(), at);
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+Value PositionSchedule::sliceColumns(Value matrix, Value offset, int64_t size) {
+  SmallVector<OpFoldResult> offsets = {b.getIndexAttr(0), offset},
+                            sizes = {memref::getMixedSize(b, loc, matrix, 0),
+                                     b.getIndexAttr(size)},
+                            strides(2, b.getIndexAttr(1));
+  return memref::SubViewOp::create(b, loc, matrix, offsets, sizes, strides);
+}
+
+MemRefType PositionSchedule::bufferType(int64_t stages, int64_t rows,
+                                        int64_t width) {
+  return MemRefType::get({stages, width / panelColumns, rows, panelColumns},
+                         element, AffineMap(),
+                         gpu::AddressSpaceAttr::get(
+                             op.getContext(), gpu::AddressSpace::Workgroup));
+}
+
+Value PositionSchedule::allocate(MemRefType type) {
+  int64_t offset = sharedBytes;
+  sharedBytes += type.getDimSize(0) * getStageBytes(type);
+  return SharedBufferOp::create(b, loc, type, offset);
+}
+
+void PositionSchedule::allocateStages() {
+  int64_t stages = strategy.getStages(), width = strategy.getColumnBlock();
+  tokenBuffer = allocate(bufferType(stages * tokenStages(),
+                                    strategy.getTokenBlock() / tokenStages(),
+                                    panelColumns));
+  gateBuffer = allocate(bufferType(stages, width, panelColumns));
+  contentBuffer = allocate(bufferType(stages, width, panelColumns));
+  headBuffer = allocate(bufferType(1, paddedHeads, width));
+  if (isFlat)
+    return;
+  // [B, N, D] without the batch.
+  auto type = cast<MemRefType>(hidden.getType());
+  SmallVector<OpFoldResult> offsets = {group, b.getIndexAttr(0),
+                                       b.getIndexAttr(0)},
+                            sizes = {b.getIndexAttr(1), rows,
+                                     b.getIndexAttr(channels)},
+                            strides(3, b.getIndexAttr(1));
+  MemRefType matrix = memref::SubViewOp::inferRankReducedResultType(
+      {ShapedType::kDynamic, channels}, type, offsets, sizes, strides);
+  hidden = memref::SubViewOp::create(b, loc, matrix, hidden, offsets, sizes,
+                                     strides);
+  hidden = memref::SubViewOp::create(b, loc, matrix, op.getHidden(), offsets,
+                                     sizes, strides);
+}
+
+/// Rows past the last are zeros.
+void PositionSchedule::copy(Value source, Value row, Value limit, Value target,
+                            Value stage) {
+  // A narrow stage has fewer chunks of 16 bytes than there are threads.
+  int64_t all = strategy.getWarps() * 32, threads = all,
+          chunks = getStageBytes(cast<MemRefType>(target.getType())) / 16;
+  while (chunks % threads != 0)
+    threads /= 2;
+  OpBuilder::InsertionGuard guard(b);
+  if (threads != all) {
+    Value takesPart =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                              launch.getThreadIds().x, index(threads));
+    b.setInsertionPoint(scf::IfOp::create(b, loc, takesPart).thenYield());
+  }
+  CopyAsyncOp::create(b, loc, source, row, index(0), limit, target, stage,
+                      threads, /*warp=*/false);
+}
+
+/// Starts to copy what a step multiplies, if there is one, as one group.
+void PositionSchedule::copyStep(Value step) {
+  Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, step,
+                                       index(channels / panelColumns));
+  auto branch = scf::IfOp::create(b, loc, exists);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPoint(branch.thenYield());
+    Value channel = mul(step, panelColumns), stage = stageOf(step);
+    auto slice = [&](Value matrix) {
+      return sliceColumns(matrix, channel, panelColumns);
+    };
+    Value tokenMatrix = slice(hidden);
+    int64_t each = strategy.getTokenBlock() / tokenStages();
+    for (int64_t i = 0; i != tokenStages(); ++i)
+      copy(tokenMatrix, add(firstRow, index(i * each)), rows, tokenBuffer,
+           tokenStage(step, index(i)));
+    copy(slice(op.getGate()), firstColumn, index(columns), gateBuffer, stage);
+    copy(slice(op.getContent()), firstColumn, index(columns), contentBuffer,
+         stage);
+  }
+  NVVM::CpAsyncCommitGroupOp::create(b, loc);
+}
+
+/// Waits until all warps see what all but the last `pending` groups copied.
+void PositionSchedule::waitForCopies(int64_t pending) {
+  NVVM::CpAsyncWaitGroupOp::create(b, loc, pending);
+  // wgmma reads past the caches of ordinary accesses.
+  if (!mma)
+    NVVM::FenceProxyOp::create(
+        b, loc,
+        NVVM::ProxyKindAttr::get(b.getContext(), NVVM::ProxyKind::async_shared),
+        NVVM::SharedSpaceAttr::get(b.getContext(),
+                                   NVVM::SharedSpace::shared_cta));
+  gpu::BarrierOp::create(b, loc);
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+SmallVector<Value> PositionSchedule::map(ValueRange inputs, TypeRange results,
+                                         Body body) {
+  auto mapOp = MapOp::create(b, loc, results, inputs);
+  Block &block = mapOp.getBody().emplaceBlock();
+  for (Value input : inputs)
+    block.addArgument(cast<FragmentType>(input.getType()).getElementType(),
+                      loc);
+  block.addArguments({b.getI32Type(), b.getI32Type()}, {loc, loc});
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(&block);
+  YieldOp::create(b, loc, body(b, loc, block.getArguments()));
+  return mapOp.getResults();
+}
+
+Value PositionSchedule::zeros(int64_t width) {
+  return map({}, accumulatorType(width),
+             [](OpBuilder &nested, Location at,
+                ValueRange) -> SmallVector<Value> {
+               return {arith::ConstantOp::create(nested, at,
+                                                 nested.getF32FloatAttr(0))};
+             })
+      .front();
+}
+
+Sums PositionSchedule::step(Value step, Sums sums) {
+  int64_t stages = strategy.getStages();
+  // Of the groups committed, all but the last stages - 2 are needed: those up
+  // to this step's.
+  waitForCopies(stages - 2);
+  // Behind the barrier nobody reads the stage of the step before this one.
+  copyStep(add(step, index(stages - 1)));
+  Value stage = stageOf(step);
+  if (mma) {
+    Value row = mul(member, strategy.getRows());
+    Value a = LoadSharedOp::create(b, loc, operandType(panelColumns),
+                                   tokenBuffer, stage, row);
+    auto multiply = [&](Value buffer, Value sum) -> Value {
+      return tile::MmaOp::create(b, loc, sum.getType(), a, buffer, stage, sum,
+                                 /*transpose_b=*/true);
+    };
+    return {multiply(gateBuffer, sums.gate),
+            multiply(contentBuffer, sums.content)};
+  }
+  Value tokenPlace = tokenStage(step, member);
+  auto start = [&](Value buffer, Value sum) -> Value {
+    auto type =
+        PendingType::get(op.getContext(), cast<FragmentType>(sum.getType()));
+    return MmaAsyncOp::create(b, loc, type, tokenBuffer, tokenPlace, buffer,
+                              stage, sum, /*transpose_b=*/true);
+  };
+  Value gate = start(gateBuffer, sums.gate),
+        content = start(contentBuffer, sums.content);
+  return {WaitMmaOp::create(b, loc, gate, Value(), /*left=*/1),
+          WaitMmaOp::create(b, loc, content, Value(), /*left=*/0)};
+}
+
+Sums PositionSchedule::multiply() {
+  // The heads' weights come with the first group.
+  copy(sliceColumns(op.getHeads(), firstColumn, strategy.getColumnBlock()),
+       index(0), index(heads), headBuffer, index(0));
+  for (int64_t i = 0; i + 1 != strategy.getStages(); ++i)
+    copyStep(index(i));
+  int64_t width = strategy.getColumnBlock();
+  auto loop =
+      scf::ForOp::create(b, loc, index(0), index(channels / panelColumns),
+                         index(1), ValueRange{zeros(width), zeros(width)});
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  ValueRange carried = loop.getRegionIterArgs();
+  Sums next = step(loop.getInductionVar(), {carried[0], carried[1]});
+  scf::YieldOp::create(b, loc, ValueRange{next.gate, next.content});
+  return {loop.getResult(0), loop.getResult(1)};
+}
+
+/// silu(g) c, in f32.
+Value PositionSchedule::gate(Sums sums) {
+  return map({sums.gate, sums.content}, sums.gate.getType(),
+             [](OpBuilder &nested, Location at,
+                ValueRange in) -> SmallVector<Value> {
+               auto number = [&](double value) -> Value {
+                 return arith::ConstantOp::create(
+                     nested, at, nested.getF32FloatAttr(value));
+               };
+               Value exponent =
+                   arith::MulFOp::create(nested, at, in[0], number(-M_LOG2E));
+               Value exponential = math::Exp2Op::create(nested, at, exponent);
+               Value denominator =
+                   arith::AddFOp::create(nested, at, number(1), exponential);
+               auto approximate = arith::FastMathFlagsAttr::get(
+                   nested.getContext(), arith::FastMathFlags::afn);
+               Value inverse = arith::DivFOp::create(nested, at, number(1),
+                                                     denominator, approximate);
+               Value silu = arith::MulFOp::create(nested, at, in[0], inverse);
+               return {arith::MulFOp::create(nested, at, silu, in[1])};
+             })
+      .front();
+}
+
+/// A matrix rounded to operands, and what rounding leaves of it.
+std::pair<Value, Value> PositionSchedule::split(Value matrix) {
+  SmallVector<Value> results = map(
+      matrix, {matrix.getType(), matrix.getType()},
+      [&](OpBuilder &nested, Location at, ValueRange in) -> SmallVector<Value> {
+        Value rounded = arith::TruncFOp::create(nested, at, element, in[0]);
+        Value high =
+            arith::ExtFOp::create(nested, at, in[0].getType(), rounded);
+        return {high, arith::SubFOp::create(nested, at, in[0], high)};
+      });
+  return {results[0], results[1]};
+}
+
+/// Positions are angles: a part in a thousand of a large one is a turn. So
+/// silu(g) c is no operand of 16 bits but a sum of them, which together have
+/// the bits of f32: three of bf16, two of f16.
+void PositionSchedule::finish(Sums sums) {
+  Value rest = gate(sums);
+  // The heads' weights came with the first step, for which all warps have met.
+  Value positions = zeros(paddedHeads);
+  int64_t count = element.isBF16() ? 3 : 2;
+  for (int64_t i = 0; i != count; ++i) {
+    Value summand = rest;
+    if (i + 1 != count)
+      std::tie(summand, rest) = split(rest);
+    Value operand = ConvertOp::create(
+        b, loc, operandType(strategy.getColumnBlock()), summand);
+    positions = tile::MmaOp::create(b, loc, positions.getType(), operand,
+                                    headBuffer, index(0), positions,
+                                    /*transpose_b=*/true);
+  }
+  SmallVector<OpFoldResult> offsets = {part, group, b.getIndexAttr(0),
+                                       b.getIndexAttr(0)},
+                            sizes = {b.getIndexAttr(1), b.getIndexAttr(1), rows,
+                                     b.getIndexAttr(paddedHeads)},
+                            strides(4, b.getIndexAttr(1));
+  MemRefType matrix = memref::SubViewOp::inferRankReducedResultType(
+      {ShapedType::kDynamic, paddedHeads}, cast<MemRefType>(parts.getType()),
+      offsets, sizes, strides);
+  Value target =
+      memref::SubViewOp::create(b, loc, matrix, parts, offsets, sizes, strides);
+  Value row = add(firstRow, mul(member, strategy.getRows()));
+  StoreOp::create(b, loc, positions, target, row, rows);
+}
+
+void PositionSchedule::build() {
+  b.setInsertionPoint(op);
+  prepareHost();
+  startLaunch();
+  allocateStages();
+  finish(multiply());
+  gpu::TerminatorOp::create(b, loc);
+  b.setInsertionPoint(launch);
+  launch.getDynamicSharedMemorySizeMutable().assign(
+      arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(sharedBytes)));
+  b.setInsertionPoint(op);
+  sumParts();
+  op.erase();
+}
+
+namespace {
+struct SchedulePositions
+    : repo::impl::SchedulePositionsBase<SchedulePositions> {
+  void runOnOperation() override {
+    SmallVector<AssignPositionsOp> ops;
+    getOperation().walk([&](AssignPositionsOp op) {
+      if (op.getKernelStrategy() && op->getNumResults() == 0)
+        ops.push_back(op);
+    });
+    for (AssignPositionsOp op : ops) {
+      OpBuilder builder(op);
+      PositionSchedule(builder, op).build();
+      ++numScheduled;
+    }
+  }
+};
+} // namespace
