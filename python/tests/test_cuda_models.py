@@ -9,6 +9,7 @@ import repo_mlir as repo
 import test_bf16_models
 from conftest import GOLDEN, expectations
 from model_reference import ReferenceModel
+from repo_mlir.make_checkpoint import make_checkpoint
 
 pytestmark = pytest.mark.xdist_group("emulator")
 EMULATED = ["--target=cuda", "--emulate"]
@@ -63,6 +64,26 @@ def test_sessions(model):
     alone = model.session()
     alone.append(tokens[5:10])
     assert np.array_equal(rows[1], alone.append(tokens[:3]))
+
+
+def test_positions_on_tensor_cores(tmp_path, run):
+    """A model wide enough for them: positions of the embeddings themselves, of two texts at once and of steps of both."""
+    make_checkpoint(tmp_path / "weights", layers=1, hidden=512, heads=4, intermediate=128, start_layer=0)
+    _, _, said = run("repo-compile", f"--model={tmp_path / 'weights'}", "-o", tmp_path / "model", *EMULATED, "--report")
+    assert "positions by mma: 64 tokens by 64 columns" in said
+    model = repo.load_model(tmp_path / "model", tmp_path / "weights", target="emulator")
+    tokens = np.random.default_rng(2).integers(0, 320, (2, 40))
+    logits, wanted = ReferenceModel(tmp_path / "weights")(tokens)
+    plain, _ = ReferenceModel(tmp_path / "weights", ml_dtypes.bfloat16)(tokens)
+    positions = model.positions(tokens)
+    assert np.abs(positions - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    bound = 2 * np.abs(plain - logits).max()
+    assert np.abs(model.logits(tokens) - logits).max() <= bound
+    sessions = [model.session(), model.session()]
+    model.append(sessions, list(tokens[:, :30]))
+    for i in range(30, 34):
+        rows = model.append(sessions, list(tokens[:, i:i + 1]))
+        assert np.abs(np.stack(rows) - logits[:, i]).max() <= bound
 
 
 def test_errors(folder, run):
