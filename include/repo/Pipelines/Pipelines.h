@@ -86,10 +86,10 @@ struct NVVMOptions : PassPipelineOptions<NVVMOptions> {
 };
 
 /// The NVIDIA path behind the entries, in four stages: attention and positions
-/// that the matrix units take have strategies, every other op its definition; on
-/// buffers, with scheduled ops as launches of tile ops; all work in kernels of a
-/// gpu.module, launches on the host; kernels in the NVVM and LLVM dialects. The
-/// host's code stays as it is.
+/// that the matrix units take have strategies, every other op its definition;
+/// on buffers, with scheduled ops as launches of tile ops; all work in kernels
+/// of a gpu.module, launches on the host; kernels in the NVVM and LLVM
+/// dialects. The host's code stays as it is.
 void buildNVVMSchedulePipeline(OpPassManager &pm, const NVVMOptions &options);
 void buildNVVMTilePipeline(OpPassManager &pm, const NVVMOptions &options);
 void buildNVVMKernelPipeline(OpPassManager &pm);

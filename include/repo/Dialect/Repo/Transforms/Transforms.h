@@ -72,8 +72,8 @@ bool isVectorBlock(OnlineAttentionOp op, int64_t lanes);
 /// Whether it takes this block as a few rows of queries, [N, D], against keys
 /// and values in any type but f64: whole vectors of channels, no mask.
 bool isRowBlock(OnlineAttentionOp op, int64_t lanes);
-/// Lowers such a block on buffers to vectors; `pairs`: an instruction multiplies
-/// pairs of bf16.
+/// Lowers such a block on buffers to vectors; `pairs`: an instruction
+/// multiplies pairs of bf16.
 void lowerRowBlock(OnlineAttentionOp op, int64_t lanes, bool pairs);
 
 /// Whether repo-lower-online-attention-amx takes this block: queries in rows,
