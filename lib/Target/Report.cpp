@@ -24,13 +24,12 @@ void mlir::repo::reportOps(ModuleOp module, const CompileOptions &options) {
   module.walk([&](Operation *op) {
     if (!isa_and_present<RepoDialect>(op->getDialect()))
       return;
-    // The choice of a kernel says by itself what became of these.
+    // Where its strategy is chosen the choice is reported.
     if (!options.chip.empty() && isa<AttentionOp, AssignPositionsOp>(op))
       return;
     StringRef form = "by its definition: structured ops";
     if (isa<AttentionOp>(op)) {
-      // Where its strategy is chosen the choice is reported.
-      if (!options.chip.empty() || !skipped("repo-tile-attention"))
+      if (!skipped("repo-tile-attention"))
         return;
       form = "by its definition: scores of all queries and keys in memory";
     } else if (isa<RotateOp>(op) && !skipped("repo-tile-rotation")) {
