@@ -44,9 +44,11 @@ void repo::buildNVVMTilePipeline(OpPassManager &pm,
   buildBufferizePipeline(pm);
   if (options.gemms)
     pm.addNestedPass<func::FuncOp>(createConvertContractionsToGemm());
-  pm.addPass(createFuseRows());
-  pm.addNestedPass<func::FuncOp>(createCSEPass());
-  pm.addPass(createDistributeRows());
+  if (options.rows) {
+    pm.addPass(createFuseRows());
+    pm.addNestedPass<func::FuncOp>(createCSEPass());
+    pm.addPass(createDistributeRows());
+  }
   pm.addPass(createScheduleAttentionDecode());
   pm.addPass(createScheduleAttentionMma());
   pm.addPass(createScheduleAttentionSpecialized());

@@ -66,6 +66,7 @@ static void addStage(OpPassManager &pm, StringRef stage,
     nvvm.chip = options.chip;
     nvvm.report = options.report;
     nvvm.gemms = options.gemms;
+    nvvm.rows = !options.sequential;
     if (stage == "schedule") {
       if (!options.sequential)
         entries.target = options.emulate ? "emulator" : "cuda";

@@ -83,6 +83,9 @@ struct NVVMOptions : PassPipelineOptions<NVVMOptions> {
   Option<bool> gemms{*this, "gemms", llvm::cl::init(false),
                      llvm::cl::desc("plain products by cuBLASLt, which is "
                                     "opened at run time")};
+  Option<bool> rows{*this, "rows", llvm::cl::init(true),
+                    llvm::cl::desc("passes over rows as kernels of their "
+                                   "own")};
 };
 
 /// The NVIDIA path behind the entries, in four stages: attention and positions
