@@ -32,3 +32,40 @@ func.func @wide(%x: memref<?x32x2xf32>, %w: memref<8x32x64x2xbf16>, %y: memref<?
     ins(%x, %w : memref<?x32x2xf32>, memref<8x32x64x2xbf16>) outs(%y : memref<?x8x64xf32>)
   return
 }
+
+// A block is 32 pairs (8 KB of a panel) where there are few rows, 512 where there are many. The first six rows ask for all
+// four lines of a row of the next small block, those after them for one of the next block; fewer rows for nothing.
+// CHECK-LABEL: @blocks
+// CHECK-DAG: %[[FEW:.*]] = arith.cmpi ule, %{{.*}}, %c24
+// CHECK: %[[DEPTH:.*]] = arith.select %[[FEW]], %c32{{.*}}, %c512
+// CHECK: scf.for %[[FROM:.*]] = %{{.*}} to %{{.*}} step %[[DEPTH]]
+// CHECK: scf.for {{.*}} -> (vector<16xf32>
+// CHECK-COUNT-4: memref.prefetch
+// CHECK-NOT: memref.prefetch
+// CHECK-COUNT-24: llvm.call_intrinsic
+// CHECK: arith.remui %{{.*}}, %c4
+// CHECK: scf.for {{.*}} -> (vector<16xf32>
+// CHECK: memref.prefetch
+// CHECK-NOT: memref.prefetch
+// CHECK-LABEL: @zeros
+func.func @blocks(%x: memref<?x1024x2xbf16>, %w: memref<8x1024x64x2xbf16>, %y: memref<?x8x64xf32>) {
+  linalg.contract indexing_maps = [#x, #w, #y]
+    ins(%x, %w : memref<?x1024x2xbf16>, memref<8x1024x64x2xbf16>) outs(%y : memref<?x8x64xf32>)
+  return
+}
+
+// The first block is stored in place of zeros, the others are added.
+// CHECK-NOT: linalg.fill
+// CHECK: arith.cmpi eq
+// CHECK: scf.if
+// CHECK-NOT: arith.addf
+// CHECK-COUNT-24: vector.store
+// CHECK: } else {
+// CHECK: arith.addf
+func.func @zeros(%x: memref<?x32x2xbf16>, %w: memref<8x32x64x2xbf16>, %y: memref<?x8x64xf32>) {
+  %zero = arith.constant 0.0 : f32
+  linalg.fill ins(%zero : f32) outs(%y : memref<?x8x64xf32>)
+  linalg.contract indexing_maps = [#x, #w, #y]
+    ins(%x, %w : memref<?x32x2xbf16>, memref<8x32x64x2xbf16>) outs(%y : memref<?x8x64xf32>)
+  return
+}

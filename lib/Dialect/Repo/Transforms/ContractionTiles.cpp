@@ -26,6 +26,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace mlir::repo;
@@ -174,13 +175,15 @@ public:
       x = joinPairs(x, maps[0]);
       w = joinPairs(w, maps[1]);
     }
-    if (dims.panelWidth)
+    if (dims.panelWidth) {
       position[dims.l] = zero;
-    else if (hasUnitInnerStride(out) && isInnermost(maps[2], dims.o))
+      dropZeros();
+    } else if (hasUnitInnerStride(out) && isInnermost(maps[2], dims.o)) {
       panel = memref::AllocOp::create(
           b, loc,
           MemRefType::get({panelDepth, getPanelVectors() * lanes},
                           b.getF32Type()));
+    }
     emitOuter(0);
     op->erase();
   }
@@ -207,6 +210,23 @@ private:
   /// Vectors of a panel's row: 4, and 6 rows of x, make 24 sums in 32
   /// registers; 2 and 6 make 12 in 16.
   int64_t getPanelVectors() const { return getNumRegisters() / 8; }
+
+  /// Zeros written right before in what the products are added to: the first
+  /// of them are stored instead, which waits for no memory.
+  void dropZeros() {
+    auto type = cast<ShapedType>(w.getType());
+    if (!type.hasStaticShape() || type.getNumElements() == 0)
+      return;
+    Operation *before = op->getPrevNode();
+    while (before && isMemoryEffectFree(before))
+      before = before->getPrevNode();
+    auto fill = dyn_cast_or_null<linalg::FillOp>(before);
+    if (!fill || fill.getDpsInits()[0] != op.getDpsInits()[0] ||
+        !matchPattern(fill.getDpsInputs()[0], m_PosZeroFloat()))
+      return;
+    fill->erase();
+    startsAtZero = true;
+  }
 
   static bool isInnermost(AffineMap map, unsigned dim) {
     return getDim(map.getResults().back()) == dim;
@@ -374,33 +394,42 @@ private:
   int64_t getPanelRowBytes() const {
     return dims.panelWidth * getElementBytes();
   }
-  /// Asks for a line of the panel's rows to come, into the second-level cache,
-  /// as far ahead as a block of few rows.
-  void prefetch(Value i, int64_t column) {
-    Value at = plus(i, std::max<int64_t>(1, fewRowsBytes / getPanelRowBytes()));
-    memref::PrefetchOp::create(b, loc, w, indices(maps[1], 0, column, at),
-                               /*isWrite=*/false, /*localityHint=*/2,
-                               /*isDataCache=*/true);
+  int64_t getLines() const {
+    return llvm::divideCeil(getPanelRowBytes(), cacheLine);
+  }
+  /// Rows of a panel in a block of few rows of x.
+  int64_t getShallowDepth() const {
+    return std::max<int64_t>(1, fewRowsBytes / getPanelRowBytes());
+  }
+  /// Asks for a line of row `i` of the panel, into the second-level cache.
+  void prefetch(Value i, Value line) {
+    int64_t elements =
+        cacheLine * 8 / getElementTypeOrSelf(w).getIntOrFloatBitWidth();
+    SmallVector<Value> at = indices(maps[1], 0, 0, i);
+    at.back() =
+        plus(at.back(), arith::MulIOp::create(b, loc, line, index(elements)));
+    memref::PrefetchOp::create(b, loc, w, at, /*isWrite=*/false,
+                               /*localityHint=*/2, /*isDataCache=*/true);
   }
 
-  using PanelLoad = function_ref<Value(Value i, int64_t vector, bool first)>;
+  using PanelLoad = function_ref<Value(Value i, int64_t vector)>;
+  /// What a tile asks for beside the products of row i of a panel.
+  using Ahead = function_ref<void(Value i)>;
 
   void emitPanels() {
     int64_t vectors = dims.panelWidth / lanes;
     Value few = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule,
                                       sizes[dims.n], index(fewRows));
-    int64_t shallow = std::max<int64_t>(1, fewRowsBytes / getPanelRowBytes());
-    Value depth = arith::SelectOp::create(b, loc, few, index(shallow),
+    Value depth = arith::SelectOp::create(b, loc, few, index(getShallowDepth()),
                                           index(2 * panelDepth));
     blocks(depth, [&](Value from, Value to) {
       tiled(dims.o, zero, {1}, [&](int64_t) {
         emitPanelRows(
-            vectors, from, to, [&](Value i, int64_t vector, bool first) {
-              int64_t column = vector * lanes;
-              if (first && column * getElementBytes() % cacheLine == 0)
-                prefetch(i, column);
-              return loadPanelRow(i, column);
-            });
+            vectors, from, to,
+            [&](Value i, int64_t vector) {
+              return loadPanelRow(i, vector * lanes);
+            },
+            depth);
       });
     });
   }
@@ -410,7 +439,7 @@ private:
     Value rest = tiled(dims.o, zero, {vectors * lanes}, [&](int64_t) {
       blocks(index(panelDepth), [&](Value from, Value to) {
         copyPanel(vectors, from, to);
-        emitPanelRows(vectors, from, to, [&](Value i, int64_t vector, bool) {
+        emitPanelRows(vectors, from, to, [&](Value i, int64_t vector) {
           return loadVector(panel, {minus(i, from), index(vector * lanes)});
         });
       });
@@ -418,32 +447,44 @@ private:
     emitDots(rest);
   }
 
-  /// All rows of x times a panel. The first ones, where they fill a tile, ask
-  /// for what comes next: fewer are as fast as memory and slowed by that, the
-  /// others find it in a cache.
-  void emitPanelRows(int64_t vectors, Value from, Value to, PanelLoad load) {
+  /// All rows of x times a panel, which comes from memory where `depth` tells
+  /// how much of it at a time. The first rows, where they fill a tile, ask for
+  /// what comes next: fewer are as fast as memory and slowed by that, the
+  /// others find it in a cache. Those that follow ask for a line each of a row
+  /// of the next block, so that many rows do not wait for memory at its start.
+  void emitPanelRows(int64_t vectors, Value from, Value to, PanelLoad load,
+                     Value depth = nullptr) {
     int64_t rows = std::max<int64_t>(1, getNumRegisters() * 3 / 4 / vectors);
     SmallVector<int64_t> tiles = {rows};
     for (int64_t fewer : {4, 2, 1})
       if (fewer < tiles.back())
         tiles.push_back(fewer);
     Value first = zero;
-    if (dims.panelWidth) {
+    if (depth) {
       Value fills = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge,
                                           sizes[dims.n], index(rows));
       first = arith::SelectOp::create(b, loc, fills, index(rows), zero);
       loop(zero, first, index(rows), [&](Value iv) {
         position[dims.n] = iv;
-        emitPanelTile(rows, vectors, from, to, load, /*first=*/true);
+        emitPanelTile(rows, vectors, from, to, load, [&](Value i) {
+          for (int64_t line = 0; line < getLines(); ++line)
+            prefetch(plus(i, getShallowDepth()), index(line));
+        });
       });
     }
     tiled(dims.n, first, tiles, [&](int64_t count) {
-      emitPanelTile(count, vectors, from, to, load, /*first=*/false);
+      if (!depth || count < rows)
+        return emitPanelTile(count, vectors, from, to, load);
+      Value line =
+          arith::DivUIOp::create(b, loc, position[dims.n], index(rows));
+      line = arith::RemUIOp::create(b, loc, line, index(getLines()));
+      emitPanelTile(count, vectors, from, to, load,
+                    [&](Value i) { prefetch(plus(i, depth), line); });
     });
   }
 
   void emitPanelTile(int64_t rows, int64_t vectors, Value from, Value to,
-                     PanelLoad load, bool first) {
+                     PanelLoad load, Ahead ahead = nullptr) {
     // Sums start at zero in every block of products: their rounding errors do
     // not grow with the number of products.
     SmallVector<Value> sums(rows * vectors, zeros());
@@ -453,8 +494,10 @@ private:
           OpBuilder::InsertionGuard guard(b);
           b.setInsertionPointToEnd(i.getParentBlock());
           SmallVector<Value> next(args), ws;
+          if (ahead)
+            ahead(i);
           for (int64_t vector = 0; vector < vectors; ++vector)
-            ws.push_back(load(i, vector, first));
+            ws.push_back(load(i, vector));
           for (int64_t row = 0; row < rows; ++row) {
             Value element = broadcastElement(row, i);
             for (int64_t vector = 0; vector < vectors; ++vector) {
@@ -464,14 +507,26 @@ private:
           }
           scf::YieldOp::create(b, loc, next);
         });
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t vector = 0; vector < vectors; ++vector) {
-        SmallVector<Value> at = indices(maps[2], row, vector * lanes, zero);
-        Value sum =
-            arith::AddFOp::create(b, loc, loadVector(out, at),
-                                  products.getResult(row * vectors + vector));
-        vector::StoreOp::create(b, loc, sum, out, at);
-      }
+    auto store = [&](bool adds) {
+      for (int64_t row = 0; row < rows; ++row)
+        for (int64_t vector = 0; vector < vectors; ++vector) {
+          SmallVector<Value> at = indices(maps[2], row, vector * lanes, zero);
+          Value sum = products.getResult(row * vectors + vector);
+          if (adds)
+            sum = arith::AddFOp::create(b, loc, loadVector(out, at), sum);
+          vector::StoreOp::create(b, loc, sum, out, at);
+        }
+    };
+    if (!startsAtZero)
+      return store(/*adds=*/true);
+    Value isFirst =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, from, zero);
+    auto choice = scf::IfOp::create(b, loc, isFirst, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPoint(choice.thenBlock()->getTerminator());
+    store(/*adds=*/false);
+    b.setInsertionPoint(choice.elseBlock()->getTerminator());
+    store(/*adds=*/true);
   }
 
   /// panel[i - from, column] = w[column, i], by squares of `lanes`.
@@ -572,6 +627,7 @@ private:
   int64_t lanes;
   VectorType vectorType;
   Value x, w, out, zero, panel;
+  bool startsAtZero = false;
   SmallVector<AffineMap> maps;
   SmallVector<Value> position, sizes;
 };

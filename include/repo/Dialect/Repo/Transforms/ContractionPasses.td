@@ -228,6 +228,11 @@ def VectorizeContractions : Pass<"repo-vectorize-contractions", "::mlir::ModuleO
     side, `w[.., p, i, l, r]`, that meet bf16 stay what they are: `vdpbf16ps` adds both products of a lane to its f32 sum,
     twice what an FMA does.
 
+    Panels may come from memory. Up to 24 rows of x, a block is 8 KB of a panel, which the first-level cache keeps until the last
+    row has met it; from 6 rows on the first of them ask for the next block. More rows take 512 products at a time, and ask for
+    the next block a line each. Zeros written right before in what the products are added to are not written: the first block
+    is stored.
+
     Before:
 
     ```mlir

@@ -85,14 +85,14 @@ def Parallelize : Pass<"repo-parallelize", "::mlir::ModuleOp"> {
     After (shortened):
 
     ```mlir
-    %y = scf.forall (%b, %n, %o) = (0, 0, 0) to (%nb, %nn, 256) step (1, 512, 64) shared_outs(%out = %zeros) -> ... {
+    %y = scf.forall (%b, %n, %o) = (0, 0, 0) to (%nb, %nn, 256) step (1, 256, 64) shared_outs(%out = %zeros) -> ... {
       %t = linalg.contract indexing_maps = [...] ins(%xs, %ws : ...) outs(%os : ...) -> ...
       ...
     }
     ```
   }];
   let options = [
-    Option<"contractionRows", "contraction-rows", "int64_t", "512", "rows of a block of a contraction">,
+    Option<"contractionRows", "contraction-rows", "int64_t", "256", "rows of a block of a contraction">,
     Option<"columns", "columns", "int64_t", "64", "columns of a block of a contraction">,
     Option<"rows", "rows", "int64_t", "16", "rows of a block of another op">];
   let statistics = [Statistic<"numLoops", "num-loops", "Number of parallel loops made">];
