@@ -38,7 +38,7 @@ def workspace(asked, n, m, kv_heads=HEADS, dtype=np.float32, threads=1):
             repo.attention(q, k, v, zq, zk, rope=repo.Rope(), causal=True, out=np.empty_like(q))
     finally:
         runtime._threads = before
-    return sum(asked)
+    return asked[-1]  # before that, what calls before this one needed
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
