@@ -32,7 +32,9 @@ template <typename OpTy> struct ExpandExponential : OpRewritePattern<OpTy> {
   LogicalResult matchAndRewrite(OpTy op, PatternRewriter &b) const override {
     constexpr bool binary = std::is_same_v<OpTy, math::Exp2Op>;
     Type type = op.getType();
-    if (!getElementTypeOrSelf(type).isF32() || isa<TensorType>(type))
+    if (!getElementTypeOrSelf(type).isF32() || isa<TensorType>(type) ||
+        // The hardware's will do.
+        bitEnumContainsAny(op.getFastmath(), arith::FastMathFlags::afn))
       return failure();
     Location loc = op.getLoc();
     Type intType = b.getI32Type();

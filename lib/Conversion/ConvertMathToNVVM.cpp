@@ -30,18 +30,23 @@ static StringRef getIntrinsic(Operation *op) {
       .Case([](math::Log2Op) { return "llvm.nvvm.lg2.approx.ftz.f"; })
       .Case([](math::SinOp) { return "llvm.nvvm.sin.approx.ftz.f"; })
       .Case([](math::CosOp) { return "llvm.nvvm.cos.approx.ftz.f"; })
+      // A reciprocal, times the numerator.
       .Case([](arith::DivFOp division) {
-        // A reciprocal that may be approximate.
-        bool approximate = bitEnumContainsAny(division.getFastmath(),
-                                              arith::FastMathFlags::afn);
-        FloatAttr one;
-        return approximate &&
-                       matchPattern(division.getLhs(), m_Constant(&one)) &&
-                       one.getValue().isExactlyValue(1)
+        return bitEnumContainsAny(division.getFastmath(),
+                                  arith::FastMathFlags::afn)
                    ? "llvm.nvvm.rcp.approx.ftz.f"
                    : "";
       })
       .Default([](Operation *) { return ""; });
+}
+
+/// Several divisions by the same number may be one, and products: a unit in the
+/// last place more.
+static void shareReciprocals(gpu::GPUModuleOp module) {
+  module.walk([](arith::DivFOp op) {
+    if (op.getType().isF32())
+      op.setFastmath(op.getFastmath() | arith::FastMathFlags::arcp);
+  });
 }
 
 /// A maximum or minimum is one instruction, which upstream's expansion of arith
@@ -66,6 +71,7 @@ namespace {
 struct ConvertMathToNVVM
     : repo::impl::ConvertMathToNVVMBase<ConvertMathToNVVM> {
   void runOnOperation() override {
+    shareReciprocals(getOperation());
     convertExtremum<arith::MaxNumFOp, LLVM::MaxNumOp>(getOperation());
     convertExtremum<arith::MinNumFOp, LLVM::MinNumOp>(getOperation());
     SmallVector<Operation *> ops;
@@ -79,7 +85,12 @@ struct ConvertMathToNVVM
           builder, op->getLoc(), op->getResult(0).getType(),
           builder.getStringAttr(getIntrinsic(op)),
           ValueRange(op->getOperands()).take_back(1));
-      op->getResult(0).replaceAllUsesWith(call.getResult(0));
+      Value result = call.getResult(0);
+      if (auto division = dyn_cast<arith::DivFOp>(op);
+          division && !matchPattern(division.getLhs(), m_OneFloat()))
+        result = arith::MulFOp::create(builder, op->getLoc(), division.getLhs(),
+                                       result);
+      op->getResult(0).replaceAllUsesWith(result);
       op->erase();
     }
   }

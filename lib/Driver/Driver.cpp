@@ -317,11 +317,17 @@ LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
     return messages.fail("cannot make `" + request.output +
                          "`: " + code.message());
   // The manifest comes last: a folder without one is no compiled model.
-  const std::pair<StringRef, std::string> files[] = {
+  std::vector<std::pair<std::string, std::string>> files = {
       {"model.so", std::move(result.output)},
-      {"model.h", addModelInterface(result.header)},
-      {"manifest.json", writeModelManifest(*config, *arithmetic, weights,
-                                           nameTarget(request.options))}};
+      {"model.h", addModelInterface(result.header)}};
+  // The library has the same code: these are for tools that look at it.
+  for (auto &[chip, bytes] : result.cubins)
+    files.emplace_back(files.size() == 2 ? "kernels.cubin"
+                                         : "kernels." + chip + ".cubin",
+                       std::move(bytes));
+  files.emplace_back("manifest.json",
+                     writeModelManifest(*config, *arithmetic, weights,
+                                        nameTarget(request.options)));
   SmallVector<SmallString<128>> written;
   for (auto &[name, bytes] : files) {
     SmallString<128> path(request.output);

@@ -34,9 +34,10 @@ void repo::buildNVVMSchedulePipeline(OpPassManager &pm,
   rest.keepAttributes = true;
   pm.addPass(createDecompose(rest));
   pm.addPass(createConvertElementwiseToLinalgPass());
+  pm.addPass(createFuseElementwise());
+  pm.addPass(createUseSpecialFunctions());
   pm.addPass(createExpandTrigonometry());
   pm.addPass(createApproximateMath());
-  pm.addPass(createFuseElementwise());
 }
 
 void repo::buildNVVMTilePipeline(OpPassManager &pm,

@@ -266,6 +266,9 @@ LogicalResult mlir::repo::compileModule(ModuleOp module,
         failed(pm.run(module)))
       return failure();
   }
+  for (const KernelImages::Image &image : images.images)
+    if (!image.isPTX)
+      result.cubins.emplace_back(image.chip, image.bytes);
   std::optional<SpillReport> spills;
   if (options.report)
     spills.emplace(context);

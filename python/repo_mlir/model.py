@@ -21,7 +21,8 @@ def compile_model(model_dir, out_dir, *, target="cpu", cpu="native", chip=None, 
     target: "cpu"; "cuda", for the device with torch or `chip` ("sm_90a", or "sm_80,sm_90a" for several); "emulator": the
     kernels for a GPU, run on the CPU. dtype: the arithmetic, "f32" (weights as the checkpoint has them; default on a CPU)
     or "bf16" (matrices as bf16, sums in float32; default on a GPU). cache_dtype: of keys and values, "f32" or "bf16";
-    default as dtype. Writes model.so, model.h and manifest.json.
+    default as dtype. Writes model.so, model.h and manifest.json,
+    and for a device kernels.cubin.
     """
     if target not in ("cpu", "cuda", "emulator"):
         raise RepoError(f"compile_model: expected target=\"cpu\", \"cuda\" or \"emulator\", got {target!r}")

@@ -777,6 +777,36 @@ def PromoteAccumulators : Pass<"repo-promote-accumulators", "::mlir::ModuleOp"> 
   let dependentDialects = ["::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
 }
 
+def UseSpecialFunctions : Pass<"repo-use-special-functions"> {
+  let summary = "let the hardware compute functions whose results are rounded to 16 bits";
+  let description = [{
+    Inside of structured ops, `math.sin`, `math.cos`, `math.exp`, `math.exp2` and `arith.divf` of f32 become
+    approximate ones (`fastmath<afn>`), which are instructions of a GPU, where all
+    that is computed from them is rounded to bf16 or f16. Their errors, 2^-20 of a turn or two units in the last
+    place, vanish there. Angles are reduced to one turn before, with 2 pi in three floats: the
+    instructions are exact near zero alone. What stays in f32, or is compared, is left
+    to `repo-expand-trigonometry` and `repo-approximate-math`, which leave the approximate ones.
+
+    Before:
+
+    ```mlir
+    %1 = math.sin %0 : f32
+    %2 = arith.truncf %1 : f32 to bf16
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %turns = ... round(%0 / 2 pi) ...
+    %r = ... %0 - %turns * 2 pi ...
+    %1 = math.sin %r fastmath<afn> : f32
+    %2 = arith.truncf %1 : f32 to bf16
+    ```
+  }];
+  let statistics = [Statistic<"numFunctions", "num-functions", "Number of functions the hardware computes">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
 def ApproximateMath : Pass<"repo-approximate-math"> {
   let summary = "exponentials, logarithms and tanh of f32 as arithmetic";
   let description = [{

@@ -67,8 +67,8 @@ void registerEverything(DialectRegistry &registry);
 /// Compiles one module: OUT, and a header beside a library or object.
 LogicalResult compileFile(const DriverRequest &request, MessageSink message);
 
-/// Compiles a model directory to OUT/{model.so, model.h, manifest.json}; or,
-/// where `emit` is not "so", to the one file OUT.
+/// Compiles a model directory to OUT/{model.so, model.h, manifest.json}, and
+/// kernels.cubin for GPUs; or, where `emit` is not "so", to the one file OUT.
 LogicalResult compileModelDirectory(const DriverRequest &request,
                                     MessageSink message);
 

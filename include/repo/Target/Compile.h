@@ -58,6 +58,8 @@ struct CompileResult {
   std::string output;
   /// The C header that declares the entries.
   std::string header;
+  /// The cubins in a library for GPUs, by chip.
+  std::vector<std::pair<std::string, std::string>> cubins;
 };
 
 /// Compiles `module` in place. Failures are diagnostics of the context.

@@ -36,7 +36,7 @@ template <typename Op> Value RowKernel::make(Value a, Value c) {
 }
 
 RowKernel::RowKernel(scf::ForallOp loop, int64_t maxThreads)
-    : loop(loop), planner(loop), b(loop), loc(loop.getLoc()),
+    : loop(loop), planner(loop, maxThreads), b(loop), loc(loop.getLoc()),
       threads(maxThreads) {
   if (!planner.isFlat())
     threads = std::min<int64_t>(threads,

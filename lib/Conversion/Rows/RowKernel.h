@@ -53,7 +53,7 @@ constexpr int64_t accessBytes = 16;
 /// Plans for the ops of a loop over rows.
 class Planner {
 public:
-  explicit Planner(scf::ForallOp loop);
+  Planner(scf::ForallOp loop, int64_t maxThreads);
   const Plan &get(linalg::LinalgOp op) const { return plans.find(op)->second; }
   Stretch getStretch(OpOperand &operand, const Plan &plan) const;
   Access getAccess(OpOperand &operand, const Plan &plan) const;
@@ -72,6 +72,7 @@ public:
 private:
   Plan makePlan(linalg::LinalgOp op, int64_t width) const;
   bool findFlat() const;
+  void narrow(int64_t threads);
 
   scf::ForallOp loop;
   SmallVector<linalg::LinalgOp> ops;

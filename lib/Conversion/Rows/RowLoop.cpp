@@ -28,7 +28,13 @@ public:
   void build();
 
 private:
-  bool isLocal(Value buffer) const { return localOf.count(getRoot(buffer)); }
+  bool isLocal(Value buffer) const {
+    Value root = getRoot(buffer);
+    return localOf.count(root) || targetOf.count(root);
+  }
+  /// Where a row is only written and copied to part of another, it is written
+  /// there, without a copy.
+  void skipCopies(const llvm::SetVector<Value> &locals);
   void allocate(Value root);
   /// What a view of a local buffer shows of the row.
   Value getLocalView(Value view);
@@ -42,6 +48,9 @@ private:
   Location loc;
   SmallVector<Value> indices;
   llvm::DenseMap<Value, Value> localOf, localViews;
+  /// By local buffer the view that takes its place.
+  llvm::DenseMap<Value, Value> targetOf;
+  llvm::SmallPtrSet<Operation *, 2> skipped;
   /// Rows of a buffer by the row index of each dimension, or -1.
   std::map<std::pair<void *, SmallVector<int64_t>>, Value> rows;
 };
@@ -62,9 +71,15 @@ void RowLoop::build() {
                                     b.getArrayAttr(mapping));
   b.setInsertionPointToStart(loop.getBody());
   indices = loop.getInductionVars();
-  for (Value root : group.findLocals())
-    allocate(root);
+  SmallVector<Value> found = group.findLocals();
+  llvm::SetVector<Value> locals(found.begin(), found.end());
+  skipCopies(locals);
+  for (Value root : locals)
+    if (!targetOf.count(root))
+      allocate(root);
   for (Operation *op : group.ops) {
+    if (skipped.contains(op))
+      continue;
     if (auto inner = dyn_cast<scf::ForallOp>(op))
       copyLoop(inner);
     else
@@ -72,6 +87,38 @@ void RowLoop::build() {
   }
   for (Operation *op : llvm::reverse(group.ops))
     op->erase();
+}
+
+void RowLoop::skipCopies(const llvm::SetVector<Value> &locals) {
+  for (Operation *op : group.ops) {
+    auto copy = dyn_cast<linalg::CopyOp>(op);
+    if (!copy)
+      continue;
+    Value source = copy.getInputs()[0], target = copy.getOutputs()[0];
+    Value root = getRoot(target);
+    if (!locals.contains(source) || !locals.contains(root) || source == root ||
+        targetOf.count(root) ||
+        getElementTypeOrSelf(source) != getElementTypeOrSelf(target))
+      continue;
+    // All that touches the source writes it once, before.
+    auto users = llvm::make_filter_range(group.ops, [&](Operation *other) {
+      return getEffects(other).touches(source);
+    });
+    SmallVector<Operation *> touching(users.begin(), users.end());
+    if (touching.size() != 2 || touching[1] != op ||
+        !isa<linalg::LinalgOp>(touching[0]) ||
+        getEffects(touching[0]).reads.contains(source.getAsOpaquePointer()) ||
+        getEffects(touching[0]).reads.contains(root.getAsOpaquePointer()))
+      continue;
+    auto *writer = llvm::find(group.ops, touching[0]),
+         *here = llvm::find(group.ops, op);
+    if (llvm::any_of(llvm::make_range(writer + 1, here), [&](Operation *other) {
+          return getEffects(other).touches(root);
+        }))
+      continue;
+    targetOf[source] = target;
+    skipped.insert(op);
+  }
 }
 
 void RowLoop::allocate(Value root) {
@@ -88,6 +135,8 @@ void RowLoop::allocate(Value root) {
 
 Value RowLoop::getLocalView(Value view) {
   auto op = view.getDefiningOp<ViewLikeOpInterface>();
+  if (Value target = targetOf.lookup(view))
+    return getLocalView(target);
   if (!op)
     return localOf.lookup(view);
   if (Value known = localViews.lookup(view))

@@ -30,7 +30,7 @@ static int64_t chooseWidth(ArrayRef<linalg::LinalgOp> ops) {
   return accessBytes / std::max<int64_t>(smallest, 2);
 }
 
-Planner::Planner(scf::ForallOp loop) : loop(loop) {
+Planner::Planner(scf::ForallOp loop, int64_t maxThreads) : loop(loop) {
   for (Operation &op : *loop.getBody())
     if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op))
       ops.push_back(linalgOp);
@@ -51,6 +51,36 @@ Planner::Planner(scf::ForallOp loop) : loop(loop) {
     }
   }
   flat = findFlat();
+  if (!flat)
+    narrow(std::min<int64_t>(maxThreads, llvm::alignTo(maxUnits, 32)));
+}
+
+/// Units of half the size where half of the threads would have none, unless
+/// they find what they read in their registers.
+void Planner::narrow(int64_t threads) {
+  auto shares = [&](linalg::LinalgOp op, OpOperand &operand) {
+    Access access = getAccess(operand, plans[op]);
+    return llvm::any_of(ops, [&](linalg::LinalgOp other) {
+      return other != op &&
+             llvm::any_of(other->getOpOperands(), [&](OpOperand &its) {
+               return isa<MemRefType>(its.get().getType()) &&
+                      access == getAccess(its, plans[other]);
+             });
+    });
+  };
+  for (linalg::LinalgOp op : ops) {
+    Plan &plan = plans[op];
+    while (!op.getNumReductionLoops() && plan.width > 1 &&
+           plan.units * 2 <= threads && plan.units > 1 &&
+           llvm::none_of(op->getOpOperands(), [&](OpOperand &operand) {
+             return isa<MemRefType>(operand.get().getType()) &&
+                    shares(op, operand);
+           })) {
+      plan.width /= 2;
+      plan.units *= 2;
+      plan.counts.back() *= 2;
+    }
+  }
 }
 
 Plan Planner::makePlan(linalg::LinalgOp op, int64_t width) const {

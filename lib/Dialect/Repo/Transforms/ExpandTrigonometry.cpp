@@ -75,8 +75,12 @@ struct ExpandTrigonometry
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
+      auto flags = dyn_cast<arith::ArithFastMathInterface>(op);
       if (isa<math::SinOp, math::CosOp>(op) &&
-          op->getResult(0).getType().isF32())
+          op->getResult(0).getType().isF32() &&
+          // The hardware's will do.
+          !bitEnumContainsAny(flags.getFastMathFlagsAttr().getValue(),
+                              arith::FastMathFlags::afn))
         ops.push_back(op);
     });
     for (Operation *op : ops) {

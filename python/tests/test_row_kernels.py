@@ -1,0 +1,77 @@
+"""What a model does to rows between its products of matrices, as one kernel each, on the emulator, against float64."""
+
+import conftest
+import ml_dtypes
+import numpy as np
+import pytest
+
+import reference
+from test_emulator import emulated_entry, folder  # noqa: F401
+
+pytestmark = pytest.mark.xdist_group("emulator")
+SOURCE = (conftest.ROOT / "test" / "Integration" / "CUDA" / "rows.mlir").read_text()
+WIDTH, HEADS, SIZE, INNER, PAGE = 2048, 16, 128, 256, 64  # as written there
+
+
+def source(heads, size, inner, page):
+    text = SOURCE.replace("@append(", "@f(")
+    for old, new in ((f"x{WIDTH}xf32", f"x{heads * size}xf32"), (f"<{WIDTH}xbf16", f"<{heads * size}xbf16"),
+                     (f"{WIDTH}.0", f"{heads * size}.0"), (f"x{HEADS}x{PAGE}x{SIZE}x", f"x{heads}x{page}x{size}x"),
+                     (f"x{HEADS}x{SIZE}x", f"x{heads}x{size}x"), (f" {HEADS}, {SIZE}]", f" {heads}, {size}]"),
+                     (f"<{HEADS}x{INNER}xbf16", f"<{heads}x{inner}xbf16"), (f"x{HEADS}x?xf32", f"x{heads}x?xf32"),
+                     (f"x{INNER}xf32", f"x{inner}xf32"), (f"dim = {SIZE}", f"dim = {size}")):
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+def placed(array, shift):
+    """The same values `shift` elements behind a multiple of 64 bytes."""
+    memory = np.zeros(array.size + 64, array.dtype)
+    start = -memory.ctypes.data % 64 // array.itemsize + shift
+    memory[start:start + array.size] = array.ravel()
+    return memory[start:start + array.size].reshape(array.shape)
+
+
+# Units that fill all threads, that leave some idle, and that are more than eight a thread.
+@pytest.mark.parametrize("heads, size, inner, tokens", [(16, 128, 256, 2), (5, 64, 40, 3), (3, 32, 24, 5), (36, 128, 256, 1)])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_norm_rotate_append(folder, monkeypatch, heads, size, inner, tokens, shift):  # noqa: F811
+    rng = np.random.default_rng(heads)
+    batch, width, page, pages = 2, heads * size, 4, 6
+
+    def draw(*shape, dtype=np.float32):
+        return placed(rng.standard_normal(shape).astype(dtype), shift)
+
+    bf16 = ml_dtypes.bfloat16
+    gate, content, w_pos = draw(batch, tokens, inner), draw(batch, tokens, inner), draw(heads, inner, dtype=bf16)
+    k, w, v = draw(batch, tokens, width), draw(width, dtype=bf16), draw(batch, tokens, width)
+    at, table = np.array([3, 6], np.int32), np.array([[5, 1, -1, 0], [2, 3, 4, 7]], np.int32)
+    kc, vc = (draw(pages, heads, page, size, dtype=bf16) for _ in range(2))
+    before_k, before_v = kc.astype(np.float64), vc.copy()
+
+    g, c, x = (a.astype(np.float64) for a in (gate, content, k))
+    wanted_z = (g / (1 + np.exp(-g)) * c @ w_pos.astype(np.float64).T).transpose(0, 2, 1)
+    normed = x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6) * w.astype(np.float64)
+    per_head = normed.reshape(batch, tokens, heads, size).transpose(0, 2, 1, 3)
+
+    entry = emulated_entry(source(heads, size, inner, page), folder)
+    results = []
+    for order in ("0", "1", "2"):
+        monkeypatch.setenv("REPO_EMULATOR_ORDER", order)
+        kc[...], vc[...] = before_k.astype(bf16), before_v
+        z = entry(gate, content, w_pos, k, w, v, at, table, kc, vc)
+        results.append(b"".join(a.tobytes() for a in (z, kc, vc)))
+    assert len(set(results)) == 1
+
+    assert np.abs(z - wanted_z).max() <= 2e-6 * np.abs(wanted_z).max()
+    rotated = reference.rotate(per_head, z.astype(np.float64))
+    wanted_k, wanted_v = before_k, before_v
+    for b in range(batch):
+        for n in range(tokens):
+            number, row = table[b, (at[b] + n) // page], (at[b] + n) % page
+            if 0 <= number < pages:
+                wanted_k[number, :, row] = rotated[b, :, n]
+                wanted_v[number, :, row] = v[b, n].reshape(heads, size).astype(bf16)
+    assert np.array_equal(vc.view(np.uint16), wanted_v.view(np.uint16))
+    assert np.abs(kc.astype(np.float64) - wanted_k).max() <= 2.0 ** -8 * np.abs(wanted_k).max()
