@@ -2,17 +2,18 @@
 
 Ours is repo.attention with the positions of queries and keys: its time has both rotations. Peers: torch SDPA (whatever it picks, and cuDNN alone),
 FlexAttention and flash-attn where installed, each as it is and behind the rotary pass over Q and K that a RePo user
-must add. The limit of prefill is a bf16 GEMM of 8192 in the same run, that of decode a copy's bytes per second.
+must add. The chain is all between the products of an attention block: norms, rotation, the write to the cache, attention
+(suites/chain.py); its peers do the rest by torch.compile. The limit of prefill is a bf16 GEMM of 8192 in the same run, that of decode a copy's bytes per second.
 Kernels are started many at a time and waited for once: what is timed is the device.
 """
 
 import subprocess
 
 import repo_mlir as repo
-from suites import Case
+from suites import Case, chain
 
 HEADS, SIZE, REPEAT = 16, 128, 10
-PREFILL, DECODE = (2048, 4096, 8192, 16384), (2048, 32768)
+PREFILL, CHAIN, DECODE = (2048, 4096, 8192, 16384), (4096, 16384), (2048, 32768)
 
 
 def _torch():
@@ -107,6 +108,29 @@ def _peers(torch, q, k, v, zq, zk, causal, work_is_decode=False):
     return peers
 
 
+def _chains(torch, arguments, start):
+    """name -> the chain around a peer's attention."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    omega = 500000.0 ** (-torch.arange(0, SIZE, 2, device="cuda", dtype=torch.float32) / SIZE)
+    sdpa = torch.nn.functional.scaled_dot_product_attention
+
+    def cudnn(q, k, v):
+        with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+            return sdpa(q, k, v, is_causal=True)
+
+    q, k, v, wq, wk, z, _, kc, vc = arguments
+    peers = {}
+    for name, kernel in {"torch SDPA": lambda q, k, v: sdpa(q, k, v, is_causal=True), "cuDNN": cudnn}.items():
+        made = chain.peer(torch, HEADS, SIZE, lambda x, z: _rotate(torch, x, z, omega), kernel)
+        try:
+            made(q, k, v, wq, wk, z, start, kc, vc)
+        except Exception:  # a backend that does not take these shapes
+            made = None
+        peers[name + " + norms, rotary, cache"] = made and _repeated(
+            torch, lambda made=made: made(q, k, v, wq, wk, z, start, kc, vc))
+    return peers
+
+
 def cases(limits, threads=(1,)):
     torch = _torch()
     device = torch.device("cuda")
@@ -126,6 +150,19 @@ def cases(limits, threads=(1,)):
             ours=_repeated(torch, lambda q=q, k=k, v=v, z=z, out=out: repo.attention(
                 q, k, v, z, z, rope=rope, causal=True, out=out)),
             peers=_peers(torch, q, k, v, z, z, True))
+    ours = chain.ours(HEADS, SIZE, "cuda")
+    for length in CHAIN:
+        q, k, v = (torch.randn(1, length, HEADS * SIZE, device=device, dtype=torch.bfloat16) for _ in range(3))
+        wq, wk = (torch.randn(HEADS * SIZE, device=device, dtype=torch.bfloat16) for _ in range(2))
+        z = torch.randn(1, HEADS, length, device=device).cumsum(-1)
+        kc, vc = (torch.zeros(1, HEADS, length, SIZE, device=device, dtype=torch.bfloat16) for _ in range(2))
+        at, out = torch.zeros(1, device=device, dtype=torch.int32), torch.empty(1, length, HEADS, SIZE, device=device, dtype=torch.bfloat16)
+        arguments = (q, k, v, wq, wk, z, at, kc, vc)
+        yield Case(
+            name=f"chain causal H{HEADS} D{SIZE} N{length}", dtype="bf16", threads=0,
+            work=REPEAT * 2.0 * 2.0 * HEADS * SIZE * length * length / 2 / 1e12, unit="TFLOP/s", limit=gemm,
+            ours=_repeated(torch, lambda arguments=arguments, out=out: ours(*arguments, out)),
+            peers=_chains(torch, arguments, 0))
     for length in DECODE:
         q = torch.randn(1, HEADS, 1, SIZE, device=device, dtype=torch.bfloat16)
         k, v = (torch.randn(1, HEADS, length, SIZE, device=device, dtype=torch.bfloat16) for _ in range(2))

@@ -1,5 +1,7 @@
 """What a model does to rows between its products of matrices, as one kernel each, on the emulator, against float64."""
 
+import sys
+
 import conftest
 import ml_dtypes
 import numpy as np
@@ -75,3 +77,44 @@ def test_norm_rotate_append(folder, monkeypatch, heads, size, inner, tokens, shi
                 wanted_v[number, :, row] = v[b, n].reshape(heads, size).astype(bf16)
     assert np.array_equal(vc.view(np.uint16), wanted_v.view(np.uint16))
     assert np.abs(kc.astype(np.float64) - wanted_k).max() <= 2.0 ** -8 * np.abs(wanted_k).max()
+
+
+def test_chain_of_the_benchmark(folder):  # noqa: F811
+    """Norms, rotation, cache and attention as benchmark/suites/chain.py runs them on a device: three kernels."""
+    sys.path.append(str(conftest.ROOT / "benchmark"))
+    from suites import chain
+    heads, size, batch, tokens, capacity = 2, 64, 2, 19, 40
+    rng, bf16 = np.random.default_rng(3), ml_dtypes.bfloat16
+    q, k, v = (rng.standard_normal((batch, tokens, heads * size)).astype(bf16) for _ in range(3))
+    wq, wk = (rng.standard_normal(heads * size).astype(bf16) for _ in range(2))
+    z = (rng.standard_normal((batch, heads, tokens)) * 5).astype(np.float32)
+    at = np.array([7, 0], np.int32)
+    kc, vc = (rng.standard_normal((batch, heads, capacity, size)).astype(bf16) for _ in range(2))
+    out = np.zeros((batch, tokens, heads, size), bf16)
+
+    def prepare(x, w, dtype):
+        wide = x.astype(np.float64)
+        normed = (wide / np.sqrt((wide * wide).mean(-1, keepdims=True) + 1e-6) * w.astype(np.float64)).astype(dtype)
+        return normed.reshape(batch, tokens, heads, size).transpose(0, 2, 1, 3)
+
+    errors = []
+    keys, values = kc.astype(np.float64), vc.astype(np.float64)
+    for dtype in (np.float64, bf16):  # exact, and rounded where frameworks round
+        turned = [reference.rotate(prepare(x, w, dtype).astype(np.float64), z.astype(np.float64)).astype(dtype).astype(np.float64)
+                  for x, w in ((q, wq), (k, wk))]
+        wanted = np.zeros(out.shape)
+        for b in range(batch):
+            end = at[b] + tokens
+            keys[b, :, at[b]:end] = turned[1][b]
+            values[b, :, at[b]:end] = v[b].astype(np.float64).reshape(tokens, heads, size).transpose(1, 0, 2)
+            for h in range(heads):
+                scores = turned[0][b, h] @ keys[b, h, :end].T / np.sqrt(size)
+                scores[np.arange(end)[None] > at[b] + np.arange(tokens)[:, None]] = -np.inf
+                p = np.exp(scores - scores.max(-1, keepdims=True))
+                wanted[b, :, h] = (p.astype(dtype).astype(np.float64) @ values[b, h, :end]) / p.sum(-1, keepdims=True)
+        errors.append(wanted)
+    text = chain.source(heads, size).replace("@chain", "@f")
+    assert text.count("repo.attention") == 1
+    emulated_entry(text, folder)(q, k, v, wq, wk, z, at, kc, vc, out)
+    exact, plain = errors
+    assert np.abs(out.astype(np.float64) - exact).max() <= 2 * max(np.abs(plain - exact).max(), 2.0 ** -9 * np.abs(exact).max())
