@@ -13,6 +13,7 @@
 #include <sstream>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <vector>
 
 namespace {
 enum Register { eax, ebx, ecx, edx };
@@ -84,26 +85,41 @@ static bool requestTiles() {
   return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
 }
 
-static bool isPresent(const Feature &feature) {
+static bool hasFeature(const Feature &feature) {
   unsigned r[4] = {};
   if (!__get_cpuid_count(feature.leaf, feature.subleaf, &r[0], &r[1], &r[2],
                          &r[3]))
     return false;
-  if (!(r[feature.reg] & (1u << feature.bit)))
-    return false;
-  if ((readSavedState() & feature.state) != feature.state)
-    return false;
-  return feature.state != tiles || requestTiles();
+  return (r[feature.reg] & (1u << feature.bit)) &&
+         (readSavedState() & feature.state) == feature.state;
+}
+
+/// Which of the features there are. Asked once: a virtual machine takes some
+/// microseconds for every cpuid, and programs call libraries by turns.
+static const std::vector<bool> &presentFeatures() {
+  static const std::vector<bool> present = [] {
+    std::vector<bool> result;
+    for (const Feature &feature : features)
+      result.push_back(hasFeature(feature));
+    return result;
+  }();
+  return present;
+}
+
+static bool hasTiles() {
+  static const bool granted = requestTiles();
+  return granted;
 }
 
 std::string repo_rt::findMissingFeatures(const char *list) {
+  const std::vector<bool> &there = presentFeatures();
   std::istringstream words(list);
   std::string name, missing;
   while (words >> name) {
     bool present = false;
-    for (const Feature &feature : features)
-      if (name == feature.name)
-        present = isPresent(feature);
+    for (size_t i = 0; i < there.size(); ++i)
+      if (name == features[i].name)
+        present = there[i] && (features[i].state != tiles || hasTiles());
     if (!present)
       missing += (missing.empty() ? "" : " ") + name;
   }
