@@ -6,15 +6,15 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// A few rows of queries, [N, D], against one block of keys, [M, D], 16 keys at
-// a time. Rows are read as they lie, in their own type, each once for all
-// queries:
+// A few rows of queries, [N, D], against one block of keys, [M, D], 8 or 16
+// keys at a time. Rows are read as they lie, in their own type, each once for
+// all queries:
 //   scores   channels along the lanes, then a tree of shuffles
 //   softmax  up to 4 queries in one vector, each with some of the keys; what is
 //            there already is always scaled to the maximum: a branch that
 //            waits for memory is worse
 //   values   channels along the lanes, weights broadcast
-// The state after every 16 keys does not depend on how keys were cut to blocks,
+// The state after so many keys does not depend on how keys were cut to blocks,
 // so a cache in pages gives the same bits as a contiguous one.
 //
 // Keys and values in bf16 are read by pairs of vectors. Where an instruction
@@ -28,9 +28,10 @@
 //   - Loops take one row a turn, in the order of memory. Then each load moves
 //     on by one row a turn, which is what prefetchers in hardware follow;
 //     several rows unrolled in one turn are read at half the speed.
-//   - Keys and values take turns so often that both streams stay open. With
-//     blocks of some hundred keys memory rests whenever one of them ends, and
-//     a fifth of the speed is lost.
+//   - Keys and values take turns so often that both streams stay open, every
+//     4 KB or so. With blocks of some hundred keys memory rests whenever one of
+//     them ends, and a fifth of the speed is lost; so it is with 8 KB, where
+//     four queries take about as long to compute as their row to read.
 //
 //===----------------------------------------------------------------------===//
 
@@ -78,9 +79,12 @@ public:
     vectors =
         cast<MemRefType>(op.getAccumulator().getType()).getDimSize(1) / lanes;
     // 16 lanes come with 32 registers, 8 lanes with 16: up to 24 sums or 12.
-    // A pass reads whole rows, if it can, and all passes are alike.
-    valueVectors = lanes >= 16 || queries == 1 ? 8 : 4;
-    int64_t most = lanes >= 16 || queries > 1 ? 3 : 1;
+    // A pass reads whole rows, if it can, and all passes are alike. But four
+    // queries take half rows where these are expanded first, only once so.
+    bool f32 = getElementTypeOrSelf(op.getValue()).isF32();
+    bool fourQueries = lanes >= 16 && queries % 4 == 0 && !f32;
+    valueVectors = (lanes >= 16 || queries == 1) && !fourQueries ? 8 : 4;
+    int64_t most = fourQueries ? 4 : lanes >= 16 || queries > 1 ? 3 : 1;
     valueQueries = llvm::divideCeil(queries, llvm::divideCeil(queries, most));
 
     multipliesPairs = pairs && query.getElementType().isBF16() &&
@@ -90,14 +94,13 @@ public:
     while (queries % joined)
       joined /= 2;
     part = lanes / joined;
+    keyTile = joined > 1 && getElementTypeOrSelf(op.getKey()).isF32() ? 8 : 16;
     sharing = multipliesPairs ? joined : 1;
   }
 
   void run();
 
 private:
-  /// Keys at a time, a multiple of the lanes.
-  static constexpr int64_t keyTile = 16;
   /// Queries whose products with a key are summed at a time.
   static constexpr int64_t scoreQueries = 4;
   using Order = SmallVector<int64_t>;
@@ -162,6 +165,7 @@ private:
   bool multipliesPairs;               // of bf16, without expanding them
   int64_t joined;                     // queries that share vectors of scores
   int64_t part;                       // lanes of each
+  int64_t keyTile;                    // keys at a time, a multiple of these
   int64_t sharing;                    // queries that share vectors of products
   Value keys;                         // M
   Value ordered;                      // queries, as the products read them

@@ -68,7 +68,7 @@ private:
              function_ref<State(Value, ValueRange)> body);
   /// Whether products are those of pairs of bf16.
   bool multipliesPairs();
-  /// The queries of the heads of a group, [G, D].
+  /// The queries of the heads of the groups of a task, [heads * G, D].
   Value groupQueries(Value batch, Value firstHead, Value query);
   /// Keys of a block as they are, or rotated into a buffer of their own.
   Value keyRows(const HeadRows &key, Value at, Value count);
@@ -76,7 +76,18 @@ private:
   /// without.
   Value groupBias(Value batch, Value firstHead, Value query, Value at,
                   Value count, int64_t size);
-  State chunkState(Value batch, Value kvHead, Value query, Value from,
+  /// KV heads of a task. Heads lie side by side in a page of a cache: with
+  /// several of them, page by page, a task reads longer runs of memory.
+  int64_t headsOfTask();
+  /// The state of a group after one more block of keys.
+  State blockState(Value batch, Value kvHead, Value query, Value rows, Value at,
+                   Value count, int64_t size, ValueRange state);
+  /// Takes the states of all heads of a task one step further, given the
+  /// head's number, the queries of its group and their state.
+  State eachHead(Value rows, ValueRange states,
+                 function_ref<State(Value, Value, ValueRange)> body);
+  /// The states of the groups of a task, [G, (E)], or [heads, G, (E)].
+  State chunkState(Value batch, Value firstHead, Value query, Value from,
                    Value to);
   /// Partial states [B, Hkv, chunks, N, G, (E)] of all chunks.
   State partials(Value chunks);
@@ -85,6 +96,7 @@ private:
   AttentionStrategyAttr strategy;
   int64_t pairs; // bf16 elements of a vector, 0 without products of pairs
   int64_t group;
+  int64_t heads = 1; // KV heads of a task
 };
 } // namespace
 
@@ -111,7 +123,25 @@ bool KeySplitter::multipliesPairs() {
                       [](Value x) { return getElementTypeOrSelf(x).isBF16(); });
 }
 
+int64_t KeySplitter::headsOfTask() {
+  // What hardware reads ahead ends with a run. A core reads runs of 16 KB at
+  // half the speed of long ones, 64 KB at nine tenths.
+  constexpr int64_t runBytes = 256 << 10;
+  CacheViewOp view = getPages(op.getKey());
+  if (!view || !getPages(op.getValue()))
+    return 1;
+  auto type = view.getPages().getType();
+  int64_t pageBytes =
+      type.getDimSize(2) * headSize * type.getElementTypeBitWidth() / 8;
+  int64_t count =
+      std::clamp<int64_t>(runBytes / pageBytes, 1, op.getNumKeyValueHeads());
+  while (op.getNumKeyValueHeads() % count)
+    --count;
+  return count;
+}
+
 Value KeySplitter::groupQueries(Value batch, Value firstHead, Value query) {
+  int64_t count = heads * group;
   auto insertRow = [&](Value g, ValueRange rows) -> State {
     Value row =
         preparedRows({op.getQuery(), op.getQueryMap(), batch,
@@ -123,18 +153,18 @@ Value KeySplitter::groupQueries(Value batch, Value firstHead, Value query) {
         ArrayRef<OpFoldResult>{attr(1), attr(1), attr(1), attr(headSize)},
         ones(4))};
   };
-  Value rows = loop(index.constant(0), index.constant(group), index.constant(1),
-                    empty({1, 1, group, headSize}), insertRow)[0];
-  auto type = RankedTensorType::get({group, headSize}, f32);
+  Value rows = loop(index.constant(0), index.constant(count), index.constant(1),
+                    empty({1, 1, count, headSize}), insertRow)[0];
+  auto type = RankedTensorType::get({count, headSize}, f32);
   rows = tensor::ExtractSliceOp::create(
       b, loc, type, rows,
       ArrayRef<OpFoldResult>(SmallVector<OpFoldResult>(4, attr(0))),
-      ArrayRef<OpFoldResult>{attr(1), attr(1), attr(group), attr(headSize)},
+      ArrayRef<OpFoldResult>{attr(1), attr(1), attr(count), attr(headSize)},
       ones(4));
   if (!multipliesPairs())
     return rows;
   // Nothing is lost where they are not rotated.
-  auto rounded = RankedTensorType::get({group, headSize}, b.getBF16Type());
+  auto rounded = RankedTensorType::get({count, headSize}, b.getBF16Type());
   Value target = tensor::EmptyOp::create(b, loc, rounded.getShape(),
                                          rounded.getElementType());
   AffineMap identity = b.getMultiDimIdentityMap(2);
@@ -187,40 +217,94 @@ Value KeySplitter::groupBias(Value batch, Value firstHead, Value query,
       ArrayRef<OpFoldResult>{attr(group), count}, ones(2));
 }
 
-KeySplitter::State KeySplitter::chunkState(Value batch, Value kvHead,
+KeySplitter::State KeySplitter::blockState(Value batch, Value kvHead,
+                                           Value query, Value rows, Value at,
+                                           Value count, int64_t size,
+                                           ValueRange state) {
+  HeadRows key = {op.getKey(), op.getKeyMap(), batch,
+                  kvHead,      AttentionOp::M, headSize};
+  HeadRows value = {op.getValue(), op.getValueMap(), batch,
+                    kvHead,        AttentionOp::M,   valueSize};
+  Value bias =
+      groupBias(batch, index.mul(kvHead, group), query, at, count, size);
+  auto block = OnlineAttentionOp::create(
+      b, loc, state.getTypes(), rows, keyRows(key, at, count),
+      slice(value, at, count), bias, /*mask=*/Value(), /*offset=*/Value(),
+      /*limit=*/Value(), state[0], state[1], state[2],
+      b.getF64FloatAttr(op.getScaleValue()), op.getSoftcapAttr(),
+      /*band=*/DenseI64ArrayAttr(), b.getI64IntegerAttr(size),
+      /*layouts=*/ArrayAttr());
+  return State(block.getResults());
+}
+
+KeySplitter::State
+KeySplitter::eachHead(Value rows, ValueRange states,
+                      function_ref<State(Value, Value, ValueRange)> body) {
+  auto part = [&](Value head, Value whole) {
+    int64_t rank = cast<RankedTensorType>(whole.getType()).getRank();
+    SmallVector<OpFoldResult> offsets(rank, attr(0)),
+        sizes = {attr(1), attr(group), attr(valueSize)};
+    offsets[0] = head;
+    sizes.resize(rank);
+    return std::pair(offsets, sizes);
+  };
+  return loop(
+      index.constant(0), index.constant(heads), index.constant(1), states,
+      [&](Value head, ValueRange carried) -> State {
+        Value queries = tensor::ExtractSliceOp::create(
+            b, loc, rows,
+            ArrayRef<OpFoldResult>{index.mul(head, group), attr(0)},
+            ArrayRef<OpFoldResult>{attr(group), attr(headSize)}, ones(2));
+        State parts, next;
+        for (Value whole : carried) {
+          auto type = cast<RankedTensorType>(whole.getType());
+          auto [offsets, sizes] = part(head, whole);
+          parts.push_back(tensor::ExtractSliceOp::create(
+              b, loc, RankedTensorType::get(type.getShape().drop_front(), f32),
+              whole, offsets, sizes, ones(sizes.size())));
+        }
+        for (auto [done, whole] :
+             llvm::zip(body(head, queries, parts), carried)) {
+          auto [offsets, sizes] = part(head, whole);
+          next.push_back(tensor::InsertSliceOp::create(
+              b, loc, done, whole, offsets, sizes, ones(sizes.size())));
+        }
+        return next;
+      });
+}
+
+KeySplitter::State KeySplitter::chunkState(Value batch, Value firstHead,
                                            Value query, Value from, Value to) {
   // One query sees one range of keys: no key needs a mask.
   KeyRange range = keyRange(batch, index.add(firstPosition(batch), query),
                             index.constant(1), /*tile=*/1);
   Value lo = index.max(from, range.lo), hi = index.min(to, range.hi);
-  Value rows = groupQueries(batch, index.mul(kvHead, group), query);
-  HeadRows key = {op.getKey(), op.getKeyMap(), batch,
-                  kvHead,      AttentionOp::M, headSize};
-  HeadRows value = {op.getValue(), op.getValueMap(), batch,
-                    kvHead,        AttentionOp::M,   valueSize};
+  Value rows = groupQueries(batch, index.mul(firstHead, group), query);
   // Blocks of a paged cache begin and end with its pages.
   int64_t size = pageBlock(blockSize());
   bool paged = getPages(op.getKey()) || getPages(op.getValue());
   Value first = paged ? index.mul(index.div(lo, size), size) : lo;
-  State state = {filled({group, valueSize}, 0.0), filled({group}, -infinity),
-                 filled({group}, 0.0)};
+  State state = heads == 1
+                    ? State{filled({group, valueSize}, 0.0),
+                            filled({group}, -infinity), filled({group}, 0.0)}
+                    : State{filled({heads, group, valueSize}, 0.0),
+                            filled({heads, group}, -infinity),
+                            filled({heads, group}, 0.0)};
   return loop(first, hi, index.constant(size), state,
               [&](Value at, ValueRange carried) -> State {
                 Value end = index.min(hi, index.add(at, index.constant(size)));
                 if (paged)
                   at = index.max(at, lo);
                 Value count = index.sub(end, at);
-                Value bias = groupBias(batch, index.mul(kvHead, group), query,
-                                       at, count, size);
-                auto block = OnlineAttentionOp::create(
-                    b, loc, carried.getTypes(), rows, keyRows(key, at, count),
-                    slice(value, at, count), bias, /*mask=*/Value(),
-                    /*offset=*/Value(), /*limit=*/Value(), carried[0],
-                    carried[1], carried[2],
-                    b.getF64FloatAttr(op.getScaleValue()), op.getSoftcapAttr(),
-                    /*band=*/DenseI64ArrayAttr(), b.getI64IntegerAttr(size),
-                    /*layouts=*/ArrayAttr());
-                return State(block.getResults());
+                if (heads == 1)
+                  return blockState(batch, firstHead, query, rows, at, count,
+                                    size, carried);
+                return eachHead(rows, carried,
+                                [&](Value head, Value rows, ValueRange state) {
+                                  return blockState(
+                                      batch, index.add(firstHead, head), query,
+                                      rows, at, count, size, state);
+                                });
               });
 }
 
@@ -234,13 +318,15 @@ KeySplitter::State KeySplitter::partials(Value chunks) {
   State buffers = {tensor::EmptyOp::create(b, loc, wide, f32),
                    tensor::EmptyOp::create(b, loc, shape, f32),
                    tensor::EmptyOp::create(b, loc, shape, f32)};
-  auto forall =
-      scf::ForallOp::create(b, loc, ArrayRef<OpFoldResult>(shape).take_front(3),
-                            buffers, std::nullopt);
+  SmallVector<OpFoldResult> tasks = {
+      shape[0], attr(op.getNumKeyValueHeads() / heads), shape[2]};
+  auto forall = scf::ForallOp::create(b, loc, tasks, buffers, std::nullopt);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(forall.getBody());
-  Value batch = forall.getInductionVar(0), kvHead = forall.getInductionVar(1),
-        chunk = forall.getInductionVar(2);
+  Value batch = forall.getInductionVar(0), chunk = forall.getInductionVar(2);
+  Value kvHead = forall.getInductionVar(1);
+  if (heads > 1)
+    kvHead = index.mul(kvHead, heads);
   Value from = index.mul(chunk, strategy.getSplit());
   Value to = index.add(from, index.constant(strategy.getSplit()));
 
@@ -248,7 +334,7 @@ KeySplitter::State KeySplitter::partials(Value chunks) {
   auto part = [&](size_t rank) {
     SmallVector<OpFoldResult> offsets = {batch,   kvHead,  chunk,
                                          attr(0), attr(0), attr(0)};
-    SmallVector<OpFoldResult> sizes = {attr(1),  attr(1),     attr(1),
+    SmallVector<OpFoldResult> sizes = {attr(1),  attr(heads), attr(1),
                                        shape[3], attr(group), attr(valueSize)};
     offsets.resize(rank);
     sizes.resize(rank);
@@ -363,6 +449,7 @@ SmallVector<Value> KeySplitter::merge(ValueRange partials, Value chunks) {
 SmallVector<Value> KeySplitter::run() {
   readSizes();
   readsPages = true;
+  heads = headsOfTask();
   Value chunks = index.ceilDiv(keys, strategy.getSplit());
   return merge(partials(chunks), chunks);
 }

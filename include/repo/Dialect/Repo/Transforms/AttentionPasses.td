@@ -176,7 +176,8 @@ def SplitKeys : Pass<"repo-split-keys", "::mlir::ModuleOp"> {
     head becomes a parallel loop over batch, KV head and chunk of keys. A task runs the online
     softmax over its chunk for every query head that shares the keys, each query over the
     keys it can see, so nothing is masked; keys that come from `repo.rotate` are rotated as they are
-    read, and those of a paged cache (`repo.cache_view`) are read in blocks that stay in a page. A second loop merges the partial states in the order of the chunks, whose size follows
+    read, and those of a paged cache (`repo.cache_view`) are read in blocks that stay in a page, a task taking
+    several KV heads, which lie side by side there. A second loop merges the partial states in the order of the chunks, whose size follows
     from the shapes: the result is the same for any number of threads. Where the number of
     queries is dynamic the choice is made at run time. Bias and mask of a block are one additive
     term, [heads of the group, keys]. Where an instruction multiplies `pairs` of bf16, and queries, keys
