@@ -20,7 +20,11 @@ import repo_mlir as repo
 import test_emulated_instructions as kernels
 
 # Mistakes that no run can show: (kernel, mistake) -> why the instruction is there all the same.
-SURVIVORS = {}
+SURVIVORS = {
+    ("positions-wgmma", "without wgmma.fence.sync.aligned"):
+        "of products that follow another without a wait: orders the writes of A's registers (PTX ISA, wgmma.fence), which happen to come "
+        "before the first one's fence here; a compiler may place them behind it",
+}
 
 # Orders in which mutants run: all at once, late, any time.
 ORDERS = (0, 1, 2, 3, 4, 5, 6)

@@ -76,6 +76,33 @@ gpu.module @kernels {
     gpu.return
   }
 
+  // A joined product has no group of its own; the next one goes on in its registers, and is waited for with it. Halves of
+  // columns are registers.
+  // CHECK-LABEL: gpu.func @joined
+  gpu.func @joined(%i: index, %a: memref<?x64xbf16>, %x: memref<?x32xf32>) kernel {
+    %q = repo_tile.shared_buffer {offset = 0} : !stage
+    // Half of a stage, by as many threads as for a whole one of half the rows.
+    // CHECK-COUNT-2: nvvm.cp.async.shared.global
+    // CHECK-NOT: nvvm.cp.async.shared.global
+    repo_tile.copy_async %a[%i] rows(%i to %i) into %q[%i] {threads = 128, target_row = 32, num_rows = 32} : memref<?x64xbf16>, !stage
+    // CHECK: %[[FIRST:.*]] = llvm.inline_asm
+    // CHECK-NOT: wgmma.commit_group
+    // CHECK-SAME: llvm.struct
+    %0 = repo_tile.mma_async %q[%i], %q[%i] {joined, transpose_b} : !stage, !stage -> !repo_tile.pending<64x64xf32, wgmma_acc>
+    // CHECK: llvm.extractvalue %[[FIRST]][0]
+    // CHECK: %[[SECOND:.*]] = llvm.inline_asm {{.*}}wgmma.commit_group
+    %1 = repo_tile.mma_async %q[%i], %q[%i] init(%0 : !repo_tile.pending<64x64xf32, wgmma_acc>) {transpose_b}
+      : !stage, !stage -> !repo_tile.pending<64x64xf32, wgmma_acc>
+    // CHECK: %[[DONE:.*]] = llvm.inline_asm {{.*}}wgmma.wait_group.sync.aligned 0
+    %2 = repo_tile.wait_mma %1 {left = 0} : !repo_tile.pending<64x64xf32, wgmma_acc>
+    // CHECK: %[[COLUMN32:.*]] = llvm.extractvalue %[[DONE]][16]
+    // CHECK: llvm.store %[[COLUMN32]], %{{.*}}
+    %3:2 = repo_tile.split %2 : !acc -> !repo_tile.fragment<64x32xf32, wgmma_acc>, !repo_tile.fragment<64x32xf32, wgmma_acc>
+    %c64 = arith.constant 64 : index
+    repo_tile.store %3#1, %x[%i] below(%c64) : !repo_tile.fragment<64x32xf32, wgmma_acc>, memref<?x32xf32>
+    gpu.return
+  }
+
   // Rows of a thread, eight apart, swizzled alike.
   // CHECK-LABEL: gpu.func @store
   gpu.func @store(%i: index) kernel {

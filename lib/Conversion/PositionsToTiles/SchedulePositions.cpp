@@ -37,11 +37,6 @@ using namespace mlir::repo;
 using namespace mlir::repo::tile;
 
 namespace {
-/// Sums of gate and content.
-struct Sums {
-  Value gate, content;
-};
-
 class PositionSchedule {
 public:
   PositionSchedule(OpBuilder &builder, AssignPositionsOp op)
@@ -54,14 +49,17 @@ private:
   void prepareHost();
   void startLaunch();
   void allocateStages();
-  Sums multiply();
-  Sums step(Value step, Sums sums);
-  Value gate(Sums sums);
+  Value multiply();
+  Value step(Value step, Value sums);
+  Value gate(Value sums);
   std::pair<Value, Value> split(Value matrix);
-  void finish(Sums sums);
+  SmallVector<Value> splitToOperands(Value matrix);
+  Value multiplyByHeads(ArrayRef<Value> operands);
+  void finish(Value sums);
   void sumParts();
 
-  void copy(Value source, Value row, Value limit, Value target, Value stage);
+  void copy(Value source, Value row, Value limit, Value target, Value stage,
+            int64_t targetRow = 0, int64_t numRows = 0);
   void copyStep(Value step);
   void waitForCopies(int64_t pending);
 
@@ -117,7 +115,9 @@ private:
   gpu::LaunchOp launch;
   // Of the block and of the warp, or warpgroup.
   Value group, part, firstRow, firstColumn, member, hidden;
-  Value tokenBuffer, gateBuffer, contentBuffer, headBuffer;
+  /// A stage of weights has the columns of gate, then those of content, as its
+  /// rows: one product for both.
+  Value tokenBuffer, weightBuffer, headBuffer;
 };
 } // namespace
 
@@ -233,8 +233,7 @@ void PositionSchedule::allocateStages() {
   tokenBuffer = allocate(bufferType(stages * tokenStages(),
                                     strategy.getTokenBlock() / tokenStages(),
                                     panelColumns));
-  gateBuffer = allocate(bufferType(stages, width, panelColumns));
-  contentBuffer = allocate(bufferType(stages, width, panelColumns));
+  weightBuffer = allocate(bufferType(stages, 2 * width, panelColumns));
   headBuffer = allocate(bufferType(1, paddedHeads, width));
   if (isFlat)
     return;
@@ -249,16 +248,16 @@ void PositionSchedule::allocateStages() {
       {ShapedType::kDynamic, channels}, type, offsets, sizes, strides);
   hidden = memref::SubViewOp::create(b, loc, matrix, hidden, offsets, sizes,
                                      strides);
-  hidden = memref::SubViewOp::create(b, loc, matrix, op.getHidden(), offsets,
-                                     sizes, strides);
 }
 
 /// Rows past the last are zeros.
 void PositionSchedule::copy(Value source, Value row, Value limit, Value target,
-                            Value stage) {
+                            Value stage, int64_t targetRow, int64_t numRows) {
   // A narrow stage has fewer chunks of 16 bytes than there are threads.
+  auto [stageRows, stageColumns] =
+      getStageShape(cast<MemRefType>(target.getType()));
   int64_t all = strategy.getWarps() * 32, threads = all,
-          chunks = getStageBytes(cast<MemRefType>(target.getType())) / 16;
+          chunks = (numRows ? numRows : stageRows) * stageColumns / 8;
   while (chunks % threads != 0)
     threads /= 2;
   OpBuilder::InsertionGuard guard(b);
@@ -269,7 +268,7 @@ void PositionSchedule::copy(Value source, Value row, Value limit, Value target,
     b.setInsertionPoint(scf::IfOp::create(b, loc, takesPart).thenYield());
   }
   CopyAsyncOp::create(b, loc, source, row, index(0), limit, target, stage,
-                      threads, /*warp=*/false);
+                      threads, /*warp=*/false, targetRow, numRows);
 }
 
 /// Starts to copy what a step multiplies, if there is one, as one group.
@@ -289,11 +288,17 @@ void PositionSchedule::copyStep(Value step) {
     for (int64_t i = 0; i != tokenStages(); ++i)
       copy(tokenMatrix, add(firstRow, index(i * each)), rows, tokenBuffer,
            tokenStage(step, index(i)));
-    copy(slice(op.getGate()), firstColumn, index(columns), gateBuffer, stage);
-    copy(slice(op.getContent()), firstColumn, index(columns), contentBuffer,
-         stage);
+    int64_t width = strategy.getColumnBlock();
+    copy(slice(op.getGate()), firstColumn, index(columns), weightBuffer, stage,
+         /*targetRow=*/0, width);
+    copy(slice(op.getContent()), firstColumn, index(columns), weightBuffer,
+         stage, width, width);
+    // Who waits for all groups need not count those without copies.
+    if (strategy.getStages() == 2)
+      NVVM::CpAsyncCommitGroupOp::create(b, loc);
   }
-  NVVM::CpAsyncCommitGroupOp::create(b, loc);
+  if (strategy.getStages() != 2)
+    NVVM::CpAsyncCommitGroupOp::create(b, loc);
 }
 
 /// Waits until all warps see what all but the last `pending` groups copied.
@@ -337,7 +342,7 @@ Value PositionSchedule::zeros(int64_t width) {
       .front();
 }
 
-Sums PositionSchedule::step(Value step, Sums sums) {
+Value PositionSchedule::step(Value step, Value sums) {
   int64_t stages = strategy.getStages();
   // Of the groups committed, all but the last stages - 2 are needed: those up
   // to this step's.
@@ -349,47 +354,38 @@ Sums PositionSchedule::step(Value step, Sums sums) {
     Value row = mul(member, strategy.getRows());
     Value a = LoadSharedOp::create(b, loc, operandType(panelColumns),
                                    tokenBuffer, stage, row);
-    auto multiply = [&](Value buffer, Value sum) -> Value {
-      return tile::MmaOp::create(b, loc, sum.getType(), a, buffer, stage, sum,
-                                 /*transpose_b=*/true);
-    };
-    return {multiply(gateBuffer, sums.gate),
-            multiply(contentBuffer, sums.content)};
+    return tile::MmaOp::create(b, loc, sums.getType(), a, weightBuffer, stage,
+                               sums, /*transpose_b=*/true);
   }
-  Value tokenPlace = tokenStage(step, member);
-  auto start = [&](Value buffer, Value sum) -> Value {
-    auto type =
-        PendingType::get(op.getContext(), cast<FragmentType>(sum.getType()));
-    return MmaAsyncOp::create(b, loc, type, tokenBuffer, tokenPlace, buffer,
-                              stage, sum, /*transpose_b=*/true);
-  };
-  Value gate = start(gateBuffer, sums.gate),
-        content = start(contentBuffer, sums.content);
-  return {WaitMmaOp::create(b, loc, gate, Value(), /*left=*/1),
-          WaitMmaOp::create(b, loc, content, Value(), /*left=*/0)};
+  auto type =
+      PendingType::get(op.getContext(), cast<FragmentType>(sums.getType()));
+  Value pending =
+      MmaAsyncOp::create(b, loc, type, tokenBuffer, tokenStage(step, member),
+                         weightBuffer, stage, sums, /*transpose_b=*/true);
+  return WaitMmaOp::create(b, loc, pending, Value(), /*left=*/0);
 }
 
-Sums PositionSchedule::multiply() {
+Value PositionSchedule::multiply() {
   // The heads' weights come with the first group.
   copy(sliceColumns(op.getHeads(), firstColumn, strategy.getColumnBlock()),
        index(0), index(heads), headBuffer, index(0));
   for (int64_t i = 0; i + 1 != strategy.getStages(); ++i)
     copyStep(index(i));
-  int64_t width = strategy.getColumnBlock();
   auto loop =
       scf::ForOp::create(b, loc, index(0), index(channels / panelColumns),
-                         index(1), ValueRange{zeros(width), zeros(width)});
+                         index(1), zeros(2 * strategy.getColumnBlock()));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
-  ValueRange carried = loop.getRegionIterArgs();
-  Sums next = step(loop.getInductionVar(), {carried[0], carried[1]});
-  scf::YieldOp::create(b, loc, ValueRange{next.gate, next.content});
-  return {loop.getResult(0), loop.getResult(1)};
+  scf::YieldOp::create(b, loc,
+                       step(loop.getInductionVar(), loop.getRegionIterArg(0)));
+  return loop.getResult(0);
 }
 
 /// silu(g) c, in f32.
-Value PositionSchedule::gate(Sums sums) {
-  return map({sums.gate, sums.content}, sums.gate.getType(),
+Value PositionSchedule::gate(Value sums) {
+  Type half = accumulatorType(strategy.getColumnBlock());
+  auto halves = SplitOp::create(b, loc, TypeRange{half, half}, sums);
+  return map(halves.getResults(), half,
              [](OpBuilder &nested, Location at,
                 ValueRange in) -> SmallVector<Value> {
                auto number = [&](double value) -> Value {
@@ -427,21 +423,40 @@ std::pair<Value, Value> PositionSchedule::split(Value matrix) {
 /// Positions are angles: a part in a thousand of a large one is a turn. So
 /// silu(g) c is no operand of 16 bits but a sum of them, which together have
 /// the bits of f32: three of bf16, two of f16.
-void PositionSchedule::finish(Sums sums) {
-  Value rest = gate(sums);
-  // The heads' weights came with the first step, for which all warps have met.
-  Value positions = zeros(paddedHeads);
+SmallVector<Value> PositionSchedule::splitToOperands(Value matrix) {
+  SmallVector<Value> operands;
   int64_t count = element.isBF16() ? 3 : 2;
   for (int64_t i = 0; i != count; ++i) {
-    Value summand = rest;
+    Value summand = matrix;
     if (i + 1 != count)
-      std::tie(summand, rest) = split(rest);
-    Value operand = ConvertOp::create(
-        b, loc, operandType(strategy.getColumnBlock()), summand);
-    positions = tile::MmaOp::create(b, loc, positions.getType(), operand,
-                                    headBuffer, index(0), positions,
-                                    /*transpose_b=*/true);
+      std::tie(summand, matrix) = split(matrix);
+    operands.push_back(ConvertOp::create(
+        b, loc, operandType(strategy.getColumnBlock()), summand));
   }
+  return operands;
+}
+
+/// The heads' weights came with the first step, for which all warps have met.
+Value PositionSchedule::multiplyByHeads(ArrayRef<Value> operands) {
+  Value positions = zeros(paddedHeads);
+  if (mma) {
+    for (Value operand : operands)
+      positions = tile::MmaOp::create(b, loc, positions.getType(), operand,
+                                      headBuffer, index(0), positions,
+                                      /*transpose_b=*/true);
+    return positions;
+  }
+  auto type = PendingType::get(op.getContext(),
+                               cast<FragmentType>(positions.getType()));
+  for (Value operand : operands)
+    positions = MmaAsyncOp::create(b, loc, type, operand, Value(), headBuffer,
+                                   index(0), positions, /*transpose_b=*/true,
+                                   /*joined=*/operand != operands.back());
+  return WaitMmaOp::create(b, loc, positions, Value(), /*left=*/0);
+}
+
+void PositionSchedule::finish(Value sums) {
+  Value positions = multiplyByHeads(splitToOperands(gate(sums)));
   SmallVector<OpFoldResult> offsets = {part, group, b.getIndexAttr(0),
                                        b.getIndexAttr(0)},
                             sizes = {b.getIndexAttr(1), b.getIndexAttr(1), rows,

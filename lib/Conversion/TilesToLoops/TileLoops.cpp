@@ -117,8 +117,8 @@ SmallVector<Value> SequentialTiles::inlineBody(Block &body,
 
 void SequentialTiles::lowerCopy(CopyAsyncOp op) {
   Value target = get(op.getTarget()), source = get(op.getSource());
-  auto shape = cast<MemRefType>(target.getType()).getShape();
-  forEach(shape.drop_front(), [&](ValueRange at) {
+  int64_t columns = cast<MemRefType>(target.getType()).getDimSize(2);
+  forEach({op.getCopiedRows(), columns}, [&](ValueRange at) {
     Value row = arith::AddIOp::create(b, loc, get(op.getRow()), at[0]);
     Value isBefore = isBelow(row, get(op.getFrom()));
     Value exists = arith::AndIOp::create(
@@ -126,8 +126,10 @@ void SequentialTiles::lowerCopy(CopyAsyncOp op) {
         arith::XOrIOp::create(
             b, loc, isBefore,
             arith::ConstantOp::create(b, loc, b.getBoolAttr(true))));
+    Value place =
+        arith::AddIOp::create(b, loc, at[0], index(op.getTargetRow()));
     store(loadIf(exists, source, {row, at[1]}), target,
-          {get(op.getStage()), at[0], at[1]});
+          {get(op.getStage()), place, at[1]});
   });
 }
 
@@ -240,6 +242,19 @@ void SequentialTiles::lowerConvert(ConvertOp op) {
   });
 }
 
+void SequentialTiles::lowerSplit(SplitOp op) {
+  int64_t firstColumn = 0;
+  for (unsigned i = 0; i != op->getNumResults(); ++i) {
+    Value result = newResult(op, i);
+    auto shape = cast<MemRefType>(result.getType()).getShape();
+    forEach(shape, [&](ValueRange at) {
+      Value column = arith::AddIOp::create(b, loc, at[1], index(firstColumn));
+      store(load(get(op.getInput()), {at[0], column}), result, at);
+    });
+    firstColumn += shape[1];
+  }
+}
+
 void SequentialTiles::lowerProduct(Operation *op, Value a, Value aStage,
                                    Value sharedB, Value stage, Value init,
                                    bool transposeB) {
@@ -286,6 +301,7 @@ LogicalResult SequentialTiles::lower(Operation *op) {
           [&](auto reduce) { return lowerReduce(reduce), success(); })
       .Case<ConvertOp>(
           [&](auto convert) { return lowerConvert(convert), success(); })
+      .Case<SplitOp>([&](auto split) { return lowerSplit(split), success(); })
       .Case<MmaOp>([&](MmaOp mma) {
         lowerProduct(mma, mma.getA(), Value(), mma.getB(), mma.getStage(),
                      mma.getInit(), mma.getTransposeB());

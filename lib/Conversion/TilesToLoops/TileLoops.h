@@ -65,6 +65,7 @@ private:
   void lowerMapPairs(MapPairsOp op);
   void lowerReduce(ReduceOp op);
   void lowerConvert(ConvertOp op);
+  void lowerSplit(SplitOp op);
   /// `a` is a fragment, or a shared buffer with its stage.
   void lowerProduct(Operation *op, Value a, Value aStage, Value sharedB,
                     Value stage, Value init, bool transposeB);

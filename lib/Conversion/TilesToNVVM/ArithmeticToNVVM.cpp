@@ -163,10 +163,33 @@ struct ConvertPattern : OpConversionPattern<ConvertOp> {
     return success();
   }
 };
+
+struct SplitPattern : OpConversionPattern<SplitOp> {
+  using OpConversionPattern::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(SplitOp op, OneToNOpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    FragmentType input = op.getInput().getType();
+    SmallVector<SmallVector<Value>> results;
+    int64_t firstColumn = 0;
+    for (Type resultType : op.getResultTypes()) {
+      auto type = cast<FragmentType>(resultType);
+      SmallVector<Value> &registers = results.emplace_back();
+      for (int64_t i = 0; i != type.getNumElements(); ++i) {
+        auto [row, column] = type.getElementPlace(i);
+        registers.push_back(
+            adaptor.getInput()[input.getElementAt(row, firstColumn + column)]);
+      }
+      firstColumn += type.getColumns();
+    }
+    rewriter.replaceOpWithMultiple(op, std::move(results));
+    return success();
+  }
+};
 } // namespace
 
 void mlir::repo::tile::populateArithmeticPatterns(const TypeConverter &types,
                                                   RewritePatternSet &patterns) {
-  patterns.add<MapPattern, MapPairsPattern, ReducePattern, ConvertPattern>(
-      types, patterns.getContext());
+  patterns.add<MapPattern, MapPairsPattern, ReducePattern, ConvertPattern,
+               SplitPattern>(types, patterns.getContext());
 }

@@ -50,8 +50,8 @@ struct CopyAsyncPattern : OpConversionPattern<CopyAsyncOp> {
     Location loc = op.getLoc();
     ThreadBuilder t(rewriter, loc);
     MemRefType type = op.getTarget().getType();
-    int64_t rows = type.getDimSize(2), panels = type.getDimSize(1),
-            chunks = panels * panelColumns / 8,
+    int64_t stageRows = type.getDimSize(2), rows = op.getCopiedRows(),
+            panels = type.getDimSize(1), chunks = panels * panelColumns / 8,
             rowsAtOnce = op.getThreads() / chunks;
     Value thread = op.getWarp() ? t.lane() : t.thread();
     Value firstRow = t.shiftRight(thread, llvm::Log2_64(chunks));
@@ -82,8 +82,11 @@ struct CopyAsyncPattern : OpConversionPattern<CopyAsyncOp> {
         rewriter, loc, address.rowBytes,
         arith::ConstantOp::create(rewriter, loc,
                                   rewriter.getI64IntegerAttr(rowsAtOnce)));
-    Value start = t.stage(adaptor.getTarget().front(), type, op.getStage());
-    Value panel = t.mul(t.shiftRight(chunk, 3), rows * panelRowBytes);
+    // The swizzle begins anew with every eighth row.
+    Value start =
+        t.move(t.stage(adaptor.getTarget().front(), type, op.getStage()),
+               int64_t(op.getTargetRow()) * panelRowBytes);
+    Value panel = t.mul(t.shiftRight(chunk, 3), stageRows * panelRowBytes);
     Value inPanel = t.both(chunk, 7);
     // The place of a thread's first chunk, and of one `rowsAtOnce` rows on: the
     // swizzle is the same where that is a multiple of 8.

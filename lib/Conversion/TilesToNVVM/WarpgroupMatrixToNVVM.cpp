@@ -116,11 +116,12 @@ struct OperandA {
 };
 } // namespace
 
-/// Starts init + a b, without `init` from 0; the results are in flight.
+/// Starts init + a b, without `init` from 0; the results are in flight. Without
+/// `commit` they are waited for with those of the next product.
 static SmallVector<Value> startProduct(ThreadBuilder &t, FragmentType type,
                                        Type element, const OperandA &a,
                                        const StageDescriptor &b, int64_t k,
-                                       ValueRange init) {
+                                       ValueRange init, bool commit = true) {
   Assembly assembly(t, type.getNumElements());
   assembly.tie(init);
   SmallVector<std::string> registers;
@@ -149,7 +150,8 @@ static SmallVector<Value> startProduct(ThreadBuilder &t, FragmentType type,
                   (step ? "more" : "first") + ", 1, 1, " +
                   (a.stage ? "0, " : "") + (b.rowsAreK ? "1" : "0"));
   }
-  assembly.line("wgmma.commit_group.sync.aligned");
+  if (commit)
+    assembly.line("wgmma.commit_group.sync.aligned");
   return assembly.create();
 }
 
@@ -217,7 +219,8 @@ struct MmaAsyncPattern : OpConversionPattern<MmaAsyncOp> {
     rewriter.replaceOpWithMultiple(
         op, {startProduct(t, op.getResult().getType().getAccumulator(),
                           bType.getElementType(), a, b,
-                          rowsAreK ? rows : columns, adaptor.getInit())});
+                          rowsAreK ? rows : columns, adaptor.getInit(),
+                          /*commit=*/!op.getJoined())});
     return success();
   }
 };

@@ -240,3 +240,30 @@ func.func @store_shared_c1(%x: !repo_tile.fragment<64x64xbf16, wgmma_a>, %i: ind
   repo_tile.store_shared %x, %b[%i, %i] : !repo_tile.fragment<64x64xbf16, wgmma_a>, memref<1x2x64x64xbf16, #gpu.address_space<workgroup>>
   return
 }
+
+// -----
+
+func.func @copy_async_c3(%m: memref<?x64xbf16>, %i: index) {
+  %b = repo_tile.shared_buffer {offset = 0} : memref<1x1x64x64xbf16, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{expected rows of a stage of 64 from a multiple of 8 on, got 32 from 40 on}}
+  repo_tile.copy_async %m[%i] rows(%i to %i) into %b[%i] {threads = 64, target_row = 40, num_rows = 32}
+    : memref<?x64xbf16>, memref<1x1x64x64xbf16, #gpu.address_space<workgroup>>
+  return
+}
+
+// -----
+
+func.func @split_c1(%x: !repo_tile.fragment<16x64xf32, mma_acc>) {
+  // expected-error @+1 {{expected results of 64 columns together, got 48}}
+  %0:2 = repo_tile.split %x : !repo_tile.fragment<16x64xf32, mma_acc>
+    -> !repo_tile.fragment<16x32xf32, mma_acc>, !repo_tile.fragment<16x16xf32, mma_acc>
+  return
+}
+
+// -----
+
+func.func @split_c1_rows(%x: !repo_tile.fragment<16x64xf32, mma_acc>) {
+  // expected-error @+1 {{expected results with the rows and the layout of '!repo_tile.fragment<16x64xf32, mma_acc>', got '!repo_tile.fragment<32x64xf32, mma_acc>'}}
+  %0 = repo_tile.split %x : !repo_tile.fragment<16x64xf32, mma_acc> -> !repo_tile.fragment<32x64xf32, mma_acc>
+  return
+}

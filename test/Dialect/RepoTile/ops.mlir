@@ -38,3 +38,19 @@ func.func @others(%x: !repo_tile.fragment<64x32xf32, wgmma_acc>, %m: !repo_tile.
   }
   return
 }
+
+// CHECK-LABEL: func.func @joined
+func.func @joined(%a: !repo_tile.fragment<64x64xbf16, wgmma_a>, %m: memref<?x64xbf16>, %i: index) -> !repo_tile.fragment<64x32xf32, wgmma_acc> {
+  %b = repo_tile.shared_buffer {offset = 0} : memref<1x1x32x64xbf16, #gpu.address_space<workgroup>>
+  // CHECK: repo_tile.copy_async {{.*}} {num_rows = 16 : i64, target_row = 8 : i64, threads = 64 : i64}
+  repo_tile.copy_async %m[%i] rows(%i to %i) into %b[%i] {threads = 64, target_row = 8, num_rows = 16}
+    : memref<?x64xbf16>, memref<1x1x32x64xbf16, #gpu.address_space<workgroup>>
+  // CHECK: %[[X:.*]] = repo_tile.mma_async {{.*}} {joined, transpose_b}
+  %0 = repo_tile.mma_async %a, %b[%i] {joined, transpose_b}
+    : !repo_tile.fragment<64x64xbf16, wgmma_a>, memref<1x1x32x64xbf16, #gpu.address_space<workgroup>> -> !repo_tile.pending<64x32xf32, wgmma_acc>
+  // CHECK: repo_tile.mma_async {{.*}} init(%[[X]] : {{.*}}) {transpose_b}
+  %1 = repo_tile.mma_async %a, %b[%i] init(%0 : !repo_tile.pending<64x32xf32, wgmma_acc>) {transpose_b}
+    : !repo_tile.fragment<64x64xbf16, wgmma_a>, memref<1x1x32x64xbf16, #gpu.address_space<workgroup>> -> !repo_tile.pending<64x32xf32, wgmma_acc>
+  %2 = repo_tile.wait_mma %1 {left = 0} : !repo_tile.pending<64x32xf32, wgmma_acc>
+  return %2 : !repo_tile.fragment<64x32xf32, wgmma_acc>
+}

@@ -23,7 +23,7 @@
 // PTX-COUNT-24: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
 
 // WGMMA: .entry olmo_positions0(
-// WGMMA-COUNT-8: wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16
+// WGMMA-COUNT-4: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16
 // WGMMA: wgmma.wait_group.sync.aligned 0
 // WGMMA: fence.proxy.async.shared::cta
 // WGMMA-COUNT-12: wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16

@@ -296,8 +296,9 @@ LogicalResult PositionStrategyAttr::verify(
   if (columnBlock <= 0 || columnBlock % 64 != 0)
     return emitError() << "expected `column_block` to be a multiple of 64, got "
                        << columnBlock;
-  if (!mma && columnBlock > 256)
-    return emitError() << "expected at most 256 columns with unit wgmma, got "
+  // Of gate and content together 256.
+  if (!mma && columnBlock > 128)
+    return emitError() << "expected at most 128 columns with unit wgmma, got "
                        << columnBlock;
   if (stages < 2)
     return emitError() << "expected `stages` to be at least 2, got " << stages;

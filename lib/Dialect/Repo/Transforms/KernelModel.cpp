@@ -84,9 +84,8 @@ TileCycles mlir::repo::estimatePositionStep(PositionStrategyAttr strategy,
       rows * columns * channels / (mma ? rates.products : 2 * rates.products);
   // The exponential and the reciprocal of silu.
   cycles.special = rows * columns / rates.special;
-  // Every warp, or warpgroup, reads all columns for its tokens. A product of a
-  // warpgroup reads its tokens too, once for gate and once for content.
-  int64_t readRows = owners * columns + rows * (mma ? 1 : 2);
+  // Every warp, or warpgroup, reads all columns for its tokens.
+  int64_t readRows = owners * columns + rows;
   cycles.shared = readRows * channels * 2 / rates.sharedBytes;
   int64_t copied = (rows + columns) * channels * 2;
   cycles.cache = copied / rates.cacheBytes;

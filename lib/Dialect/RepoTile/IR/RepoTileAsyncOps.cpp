@@ -164,7 +164,8 @@ LogicalResult MmaAsyncOp::verify() {
     return emitOpError("expected a result of 64 rows and at most 256 columns, "
                        "a multiple of 16, got ")
            << result.getRows() << " and " << n;
-  if (getInit() && getInit().getType() != result)
+  if (getInit() && getInit().getType() != result &&
+      getInit().getType() != getResult().getType())
     return emitOpError("expected `init` to be ")
            << result << ", got " << getInit().getType();
   Type element;

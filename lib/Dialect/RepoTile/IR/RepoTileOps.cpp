@@ -47,11 +47,17 @@ LogicalResult CopyAsyncOp::verify() {
   if (source.getDimSize(1) != columns || !hasUnitStride(source))
     return emitOpError("expected a source with ")
            << columns << " columns side by side, got " << source;
+  int64_t firstRow = getTargetRow(), copied = getCopiedRows();
+  if (firstRow < 0 || firstRow % 8 != 0 || copied <= 0 ||
+      firstRow + copied > rows)
+    return emitOpError("expected rows of a stage of ")
+           << rows << " from a multiple of 8 on, got " << copied << " from "
+           << firstRow << " on";
   int64_t chunks = columns / 8, threads = getThreads();
   if (threads <= 0 || threads % 32 != 0 || threads % chunks != 0 ||
-      rows * chunks % threads != 0)
+      copied * chunks % threads != 0)
     return emitOpError("expected `threads` to be a multiple of 32 and of the ")
-           << chunks << " chunks of a row that divides the " << rows * chunks
+           << chunks << " chunks of a row that divides the " << copied * chunks
            << " of a stage, got " << threads;
   if (getWarp() && threads != 32)
     return emitOpError("expected 32 `threads` with `warp`, got ") << threads;
@@ -213,6 +219,23 @@ LogicalResult ConvertOp::verify() {
     return emitOpError("expected a result with ")
            << from.getRows() << " rows and " << from.getColumns()
            << " columns, got " << to.getRows() << " and " << to.getColumns();
+  return success();
+}
+
+LogicalResult SplitOp::verify() {
+  FragmentType input = getInput().getType();
+  int64_t columns = 0;
+  for (Type type : getResultTypes()) {
+    auto result = cast<FragmentType>(type);
+    columns += result.getColumns();
+    if (result.getRows() != input.getRows() ||
+        result.getLayout() != input.getLayout())
+      return emitOpError("expected results with the rows and the layout of ")
+             << input << ", got " << result;
+  }
+  if (columns != input.getColumns())
+    return emitOpError("expected results of ")
+           << input.getColumns() << " columns together, got " << columns;
   return success();
 }
 

@@ -204,10 +204,13 @@ def RepoTile_MmaAsyncOp : RepoTile_Op<"mma_async", [MemoryEffects<[MemRead, MemW
     stages of a and b. Products of a warpgroup complete in order.
     (Sequentially a product is complete at once.)
 
+    A product may go on with the accumulator of one before that is under way itself (`init`); nobody waits in between. `joined`
+    products are waited for with the one that the warpgroup starts next, and count as one with it.
+
     Shared memory must have been written by the copy engine, or be behind a `nvvm.fence.proxy` of the threads that wrote.
 
     Constraints:
-    - (C1) the result's accumulator has 64 rows and at most 256 columns, a multiple of 16; init is one like it.
+    - (C1) the result's accumulator has 64 rows and at most 256 columns, a multiple of 16; init is one like it, or a product under way that has one.
     - (C2) a is an operand `wgmma_a`, or a shared buffer with its stage; its elements are those of b.
     - (C3) a is `[64, K]`, b `[K, N]`, or `[N, K]` with `transpose_b`, and the result `[64, N]`.
 
@@ -226,7 +229,8 @@ def RepoTile_MmaAsyncOp : RepoTile_Op<"mma_async", [MemoryEffects<[MemRead, MemW
     ```
   }];
   let arguments = (ins AnyTypeOf<[RepoTile_Fragment, RepoTile_Shared]>:$a, Optional<Index>:$a_stage,
-                       RepoTile_Shared:$b, Index:$stage, Optional<RepoTile_Accumulator>:$init, UnitAttr:$transpose_b);
+                       RepoTile_Shared:$b, Index:$stage, Optional<AnyTypeOf<[RepoTile_Accumulator, RepoTile_Pending]>>:$init,
+                       UnitAttr:$transpose_b, UnitAttr:$joined);
   let results = (outs RepoTile_Pending:$result);
   let assemblyFormat = [{
     $a (`[` $a_stage^ `]`)? `,` $b `[` $stage `]` (`init` `(` $init^ `:` type($init) `)`)? attr-dict

@@ -82,12 +82,15 @@ def RepoTile_CopyAsyncOp : RepoTile_Op<"copy_async", [MemoryEffects<[MemRead, Me
     for the group of copies that it commits next (`nvvm.cp.async.commit.group`).
     (Sequentially it is complete at once.)
     With `warp` every warp copies by itself, its own rows to its own stage; `threads` is 32.
+    With `num_rows` these are rows `target_row`, `target_row + 1`, ... of the stage, so many, and the others stay: matrices one
+    below the other are one operand.
 
     Constraints:
     - (C1) the source is a matrix with the elements of the stage and as many columns, which lie
       side by side.
-    - (C2) `threads` is a multiple of 32 that divides the chunks of the stage, and is a
+    - (C2) `threads` is a multiple of 32 that divides the chunks that are written, and is a
       multiple of the chunks of a row; with `warp` it is 32.
+    - (C3) `target_row` is a multiple of 8, and the rows end within the stage.
 
     Rows of the source begin at multiples of 16 bytes; that is for the caller to know.
 
@@ -106,12 +109,17 @@ def RepoTile_CopyAsyncOp : RepoTile_Op<"copy_async", [MemoryEffects<[MemRead, Me
     ```
   }];
   let arguments = (ins StridedMemRefRankOf<[BF16, F16], [2]>:$source, Index:$row, Index:$from, Index:$to,
-                       RepoTile_Shared:$target, Index:$stage, I64Attr:$threads, UnitAttr:$warp);
+                       RepoTile_Shared:$target, Index:$stage, I64Attr:$threads, UnitAttr:$warp,
+                       DefaultValuedAttr<I64Attr, "0">:$target_row, DefaultValuedAttr<I64Attr, "0">:$num_rows);
   let assemblyFormat = [{
     $source `[` $row `]` `rows` `(` $from `to` $to `)` `into` $target `[` $stage `]` attr-dict
     `:` type($source) `,` type($target)
   }];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// How many rows of the stage are written.
+    int64_t getCopiedRows() { return getNumRows() ? int64_t(getNumRows()) : getTarget().getType().getDimSize(2); }
+  }];
 }
 
 def RepoTile_LoadSharedOp : RepoTile_Op<"load_shared", [MemoryEffects<[MemRead]>]> {
@@ -368,6 +376,30 @@ def RepoTile_ConvertOp : RepoTile_Op<"convert", [Pure]> {
   let arguments = (ins RepoTile_Fragment:$input);
   let results = (outs RepoTile_Fragment:$result);
   let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def RepoTile_SplitOp : RepoTile_Op<"split", [Pure]> {
+  let summary = "columns of an accumulator as accumulators side by side";
+  let description = [{
+    The first result is the first columns of the input, and so on; no data moves.
+
+    Constraints:
+    - (C1) the results have the rows, elements and layout of the input, and together its columns.
+
+    Example:
+
+    ```mlir
+    func.func @f(%x: !repo_tile.fragment<16x128xf32, mma_acc>) {
+      %0:2 = repo_tile.split %x : !repo_tile.fragment<16x128xf32, mma_acc>
+        -> !repo_tile.fragment<16x64xf32, mma_acc>, !repo_tile.fragment<16x64xf32, mma_acc>
+      return
+    }
+    ```
+  }];
+  let arguments = (ins RepoTile_Accumulator:$input);
+  let results = (outs Variadic<RepoTile_Accumulator>:$results);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($results)";
   let hasVerifier = 1;
 }
 
