@@ -8,6 +8,7 @@
 
 #include "PanelContractions.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 
 namespace mlir {
@@ -19,6 +20,22 @@ namespace repo {
 
 using namespace mlir;
 using namespace mlir::repo;
+
+/// Whole outer loops, but the first, as long as a task has little to do: what
+/// it costs to hand it to a thread is thousands of operations.
+static void takeWhole(MutableArrayRef<int64_t> sizes,
+                      ArrayRef<int64_t> ranges) {
+  constexpr int64_t littleWork = 4096;
+  int64_t work = 1;
+  for (size_t dim = sizes.size(); dim-- > 1;) {
+    if (ShapedType::isDynamic(ranges[dim]))
+      return;
+    work *= ranges[dim];
+    if (work > littleWork)
+      return;
+    sizes[dim] = 0;
+  }
+}
 
 /// Tile sizes of an op, empty where it stays as it is.
 static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op,
@@ -52,13 +69,24 @@ static SmallVector<int64_t> getTileSizes(linalg::LinalgOp op,
   if (!reduces)
     sizes[parallel.back()] = 0;
   unsigned rowDim = reduces ? parallel.back() : parallel[parallel.size() - 2];
-  if (parallel.size() <= 3)
+  if (parallel.size() <= 3) {
     sizes[rowDim] = rows;
-  else
+  } else {
     sizes[rowDim] = 0;
+    takeWhole(sizes, op.getStaticLoopRanges());
+  }
   return llvm::any_of(sizes, [](int64_t size) { return size != 0; })
              ? sizes
              : SmallVector<int64_t>();
+}
+
+/// Who asks for the sizes of a fill alone does not keep it: they are those of
+/// its destination.
+static void askDestination(RewriterBase &rewriter, linalg::LinalgOp fill) {
+  for (Operation *user : llvm::make_early_inc_range(fill->getUsers()))
+    if (auto dim = dyn_cast<tensor::DimOp>(user))
+      rewriter.modifyOpInPlace(
+          dim, [&] { dim.getSourceMutable().assign(fill.getDpsInits()[0]); });
 }
 
 /// Zeros in which a contraction sums come along.
@@ -81,9 +109,12 @@ struct Parallelize : repo::impl::ParallelizeBase<Parallelize> {
     ops.append(fills);
     IRRewriter rewriter(&getContext());
     for (linalg::LinalgOp op : ops) {
-      if (op->use_empty() && isa<linalg::FillOp>(op)) {
-        rewriter.eraseOp(op);
-        continue;
+      if (isa<linalg::FillOp>(op)) {
+        askDestination(rewriter, op);
+        if (op->use_empty()) {
+          rewriter.eraseOp(op);
+          continue;
+        }
       }
       SmallVector<int64_t> sizes =
           getTileSizes(op, contractionRows, columns, rows);
