@@ -143,6 +143,10 @@ BlockLowering::Vectors BlockLowering::scoreTile(Value key, int64_t keyRows,
   bool softcap = op.getSoftcap().has_value();
   double scale = op.getScale().convertToDouble();
   Vectors zeros(keyRows * columns, v.number(0.0));
+  // The rows of the next tile: hardware does not follow several rows at once.
+  if (keyRows == keyTile)
+    for (int64_t i = keyRows; i < 2 * keyRows; ++i)
+      prefetch(op.getKey(), plus(key, i), index(0), headSize);
   Vectors tile = loop(headSize, 1, zeros, [&](Value d, ValueRange sums) {
     Vectors rows, next(sums);
     for (int64_t j = 0; j < columns; ++j)
@@ -265,6 +269,9 @@ void BlockLowering::valueTile(Value firstQuery, Value firstChannel,
   auto [from, to] = visibleKeys(firstQuery);
   Vectors tile = loop(from, to, 1, zeros, [&](Value key, ValueRange sums) {
     Vectors rows, next(sums);
+    // The next channels of the row: nor does it steps from row to row.
+    if (width == lanes)
+      prefetch(op.getValue(), key, column(vectors), vectors * width);
     for (int64_t j = 0; j < vectors; ++j)
       rows.push_back(load(op.getValue(), {key, column(j)}, width));
     for (int64_t i = 0; i < queryTile; ++i) {

@@ -73,6 +73,16 @@ protected:
   void store(Value value, Value buffer, ValueRange indices) {
     vector::StoreOp::create(b, loc, value, buffer, indices);
   }
+  /// Asks for `count` f32 of a row to come into the first-level cache; they
+  /// need not exist.
+  void prefetch(Value buffer, Value row, Value column, int64_t count) {
+    constexpr int64_t lineElements = 16;
+    for (int64_t i = 0; i < count; i += lineElements)
+      memref::PrefetchOp::create(b, loc, buffer,
+                                 ValueRange{row, plus(column, i)},
+                                 /*isWrite=*/false, /*localityHint=*/3,
+                                 /*isDataCache=*/true);
+  }
   Value broadcast(Value scalar, int64_t width) {
     return vector::BroadcastOp::create(b, loc, floats(width), scalar);
   }
