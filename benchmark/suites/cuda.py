@@ -1,9 +1,10 @@
-"""Attention on a CUDA device, positions inside: H 16, D 128, bf16, causal prefill and decode.
+"""Attention on a CUDA device, positions inside: H 16, D 128, bf16, causal prefill and decode; assignment of positions.
 
 Ours is repo.attention with the positions of queries and keys: its time has both rotations. Peers: torch SDPA (whatever it picks, and cuDNN alone),
 FlexAttention and flash-attn where installed, each as it is and behind the rotary pass over Q and K that a RePo user
 must add. The chain is all between the products of an attention block: norms, rotation, the write to the cache, attention
-(suites/chain.py); its peers do the rest by torch.compile. The limit of prefill is a bf16 GEMM of 8192 in the same run, that of decode a copy's bytes per second.
+(suites/chain.py); its peers do the rest by torch.compile, and so does that of the positions (2048 channels, 256 columns; a single
+token is a step of decoding, held against a copy's bytes per second). The limit of prefill is a bf16 GEMM of 8192 in the same run, that of decode a copy's bytes per second.
 Kernels are started many at a time and waited for once: what is timed is the device.
 """
 
@@ -13,7 +14,8 @@ import repo_mlir as repo
 from suites import Case, chain
 
 HEADS, SIZE, REPEAT = 16, 128, 10
-PREFILL, CHAIN, DECODE = (2048, 4096, 8192, 16384), (4096, 16384), (2048, 32768)
+PREFILL, CHAIN, DECODE, POSITIONS = (2048, 4096, 8192, 16384), (4096, 16384), (2048, 32768), (1, 4096, 16384)
+DEPTH, INNER = 2048, 256
 
 
 def _torch():
@@ -131,6 +133,17 @@ def _chains(torch, arguments, start):
     return peers
 
 
+def _positions(torch, h, weights):
+    linear, silu = torch.nn.functional.linear, torch.nn.functional.silu
+
+    @torch.compile
+    def made(h, gate, content, heads):
+        return linear(silu(linear(h, gate)) * linear(h, content), heads).float().transpose(1, 2).contiguous()
+
+    made(h, *weights)
+    return _repeated(torch, lambda: made(h, *weights))
+
+
 def cases(limits, threads=(1,)):
     torch = _torch()
     device = torch.device("cuda")
@@ -174,3 +187,14 @@ def cases(limits, threads=(1,)):
             ours=_repeated(torch, lambda q=q, k=k, v=v, zq=zq, zk=zk, out=out: repo.attention(
                 q, k, v, zq, zk, rope=rope, out=out)),
             peers=_peers(torch, q, k, v, zq, zk, False, work_is_decode=True))
+    weights = [torch.randn(shape, device=device, dtype=torch.bfloat16) / 45 for shape in ((INNER, DEPTH), (INNER, DEPTH), (HEADS, INNER))]
+    for length in POSITIONS:
+        h = torch.randn(1, length, DEPTH, device=device, dtype=torch.bfloat16)
+        z = torch.empty(1, HEADS, length, device=device)
+        operations = 2.0 * length * INNER * (2 * DEPTH + HEADS) / 1e12
+        read = 2.0 * (INNER * (2 * DEPTH + HEADS) + DEPTH * length) / 1e9
+        work, unit, limit = (read, "GB/s", copy) if length == 1 else (operations, "TFLOP/s", gemm)
+        yield Case(
+            name=f"f_phi {DEPTH}->{INNER}->{HEADS} N{length}", dtype="bf16", threads=0, work=REPEAT * work, unit=unit, limit=limit,
+            ours=_repeated(torch, lambda h=h, z=z: repo.assign_positions(h, *weights, out=z)),
+            peers={"torch.compile": _positions(torch, h, weights)})

@@ -237,6 +237,22 @@ def test_attention(dtype, bound, size, causal):
 
 
 @pytest.mark.cuda
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("batches, tokens", [(1, 300), (3, 1)])
+def test_positions(dtype, batches, tokens):
+    """On tensor cores, as good as in float32; the same bits every time."""
+    torch = device_or_skip()
+    rng = np.random.default_rng(tokens)
+    arrays = [torch.from_numpy(rng.standard_normal(shape).astype(np.float32) * scale).to(getattr(torch, dtype))
+              for shape, scale in (((batches, tokens, 512), 1), ((128, 512), 0.1), ((128, 512), 0.1), ((12, 128), 1))]
+    wanted = repo.assign_positions(*(a.double() for a in arrays))
+    moved = [a.cuda() for a in arrays]
+    got = [repo.assign_positions(*moved) for _ in range(3)]
+    assert (got[0].double().cpu() - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+    assert all(torch.equal(got[0], other) for other in got)
+
+
+@pytest.mark.cuda
 @pytest.mark.parametrize("index", range(0, 200, 5))
 def test_random_configurations(monkeypatch, index):
     import test_random

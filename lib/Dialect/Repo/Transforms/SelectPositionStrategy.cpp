@@ -45,6 +45,14 @@ static std::string getObstacle(AssignPositionsOp op) {
   return "";
 }
 
+/// The tokens of all batches.
+static int64_t getTokens(AssignPositionsOp op) {
+  auto type = typeOf(op.getHidden());
+  if (type.isDynamicDim(0) || type.isDynamicDim(1))
+    return usualTokens;
+  return type.getDimSize(0) * type.getDimSize(1);
+}
+
 static bool fits(AssignPositionsOp op, PositionStrategyAttr strategy) {
   return typeOf(op.getGate()).getDimSize(0) % strategy.getColumnBlock() == 0;
 }
@@ -52,12 +60,9 @@ static bool fits(AssignPositionsOp op, PositionStrategyAttr strategy) {
 /// The blocks that take the fewest cycles by the model, in as many stages as
 /// leave room for a second block, where that are two at least.
 static PositionStrategyAttr select(AssignPositionsOp op, StringRef chip) {
-  int64_t tokens = typeOf(op.getHidden()).getDimSize(1),
-          channels = typeOf(op.getGate()).getDimSize(1),
+  int64_t tokens = getTokens(op), channels = typeOf(op.getGate()).getDimSize(1),
           columns = typeOf(op.getGate()).getDimSize(0),
           heads = typeOf(op.getHeads()).getDimSize(0);
-  if (ShapedType::isDynamic(tokens))
-    tokens = usualTokens;
   MatrixUnit unit = chip == "sm_90a" ? MatrixUnit::wgmma : MatrixUnit::mma;
   PositionStrategyAttr best;
   int64_t fewest = 0;
@@ -102,11 +107,8 @@ static void addOutput(AssignPositionsOp op) {
 static void reportStrategy(AssignPositionsOp op, StringRef chip) {
   PositionStrategyAttr strategy = op.getKernelStrategyAttr();
   TileCycles cycles = estimatePositionStep(strategy, chip);
-  int64_t tokens = typeOf(op.getHidden()).getDimSize(1),
-          channels = typeOf(op.getGate()).getDimSize(1),
+  int64_t tokens = getTokens(op), channels = typeOf(op.getGate()).getDimSize(1),
           columns = typeOf(op.getGate()).getDimSize(0);
-  if (ShapedType::isDynamic(tokens))
-    tokens = usualTokens;
   op.emitRemark("positions by ")
       << stringifyMatrixUnit(strategy.getUnit()) << ": "
       << strategy.getTokenBlock() << " tokens by " << strategy.getColumnBlock()
