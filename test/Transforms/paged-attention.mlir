@@ -1,7 +1,7 @@
 // RUN: repo-opt %s --repo-split-keys --repo-tile-attention | FileCheck %s
 
 // A paged cache is read from its pages: a block of keys stays in one page, and the cache is never put together. A task takes
-// the heads that lie side by side in a page, all of these, page by page.
+// heads that lie side by side in a page, page by page, as many of them as leave 64 tasks.
 
 #one = #repo.attention_strategy<query_block = 16, key_block = 256, edge_block = 64, unit = vector, pack_bytes = 8388608, split = 512, split_queries = 16>
 #many = #repo.attention_strategy<query_block = 48, key_block = 256, edge_block = 64, unit = vector, pack_bytes = 8388608>
@@ -9,7 +9,11 @@
 // CHECK-LABEL: @decode
 // CHECK-SAME: %{{.*}}: tensor<2x4x1x64xf32>, %[[KEYS:.*]]: tensor<?x4x48x64xf32>, %[[VALUES:.*]]: tensor<?x4x48x64xf32>, %[[TABLE:.*]]: tensor<2x?xi32>
 // CHECK-NOT: repo.cache_view
-// CHECK: scf.forall {{.*}} in (2, 1, %{{.*}})
+// CHECK: %c64 = arith.constant 64 : index
+// CHECK: %[[SHARE:.*]] = arith.divui %{{.*}}, %c64
+// CHECK: %[[MOST:.*]] = arith.minsi %[[SHARE]]
+// CHECK: arith.maxsi %{{.*}}, %[[MOST]]
+// CHECK: scf.forall {{.*}} in (2, %{{.*}}, %{{.*}})
 // CHECK: arith.constant 48 : index
 // CHECK: scf.for {{.*}} step %c48
 // CHECK: scf.for %[[HEAD:[a-z0-9]*]] = {{.*}} -> (tensor<4x1x64xf32>, tensor<4x1xf32>, tensor<4x1xf32>)

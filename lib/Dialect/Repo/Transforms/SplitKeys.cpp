@@ -76,9 +76,13 @@ private:
   /// without.
   Value groupBias(Value batch, Value firstHead, Value query, Value at,
                   Value count, int64_t size);
-  /// KV heads of a task. Heads lie side by side in a page of a cache: with
-  /// several of them, page by page, a task reads longer runs of memory.
+  /// The most KV heads of a task. Heads lie side by side in a page of a cache:
+  /// with several of them, page by page, a task reads longer runs of memory.
   int64_t headsOfTask();
+  /// The KV heads of the task at hand.
+  OpFoldResult headCount() {
+    return heads == 1 ? attr(1) : OpFoldResult(taskHeads);
+  }
   /// The state of a group after one more block of keys.
   State blockState(Value batch, Value kvHead, Value query, Value rows, Value at,
                    Value count, int64_t size, ValueRange state);
@@ -96,7 +100,8 @@ private:
   AttentionStrategyAttr strategy;
   int64_t pairs; // bf16 elements of a vector, 0 without products of pairs
   int64_t group;
-  int64_t heads = 1; // KV heads of a task
+  int64_t heads = 1; // the most KV heads of a task
+  Value taskHeads;   // those of the task at hand, unless it has one
 };
 } // namespace
 
@@ -133,15 +138,12 @@ int64_t KeySplitter::headsOfTask() {
   auto type = view.getPages().getType();
   int64_t pageBytes =
       type.getDimSize(2) * headSize * type.getElementTypeBitWidth() / 8;
-  int64_t count =
-      std::clamp<int64_t>(runBytes / pageBytes, 1, op.getNumKeyValueHeads());
-  while (op.getNumKeyValueHeads() % count)
-    --count;
-  return count;
+  return std::clamp<int64_t>(runBytes / pageBytes, 1, op.getNumKeyValueHeads());
 }
 
 Value KeySplitter::groupQueries(Value batch, Value firstHead, Value query) {
-  int64_t count = heads * group;
+  int64_t most = heads * group;
+  Value count = index.mul(toValue(headCount()), group);
   auto insertRow = [&](Value g, ValueRange rows) -> State {
     Value row =
         preparedRows({op.getQuery(), op.getQueryMap(), batch,
@@ -153,18 +155,18 @@ Value KeySplitter::groupQueries(Value batch, Value firstHead, Value query) {
         ArrayRef<OpFoldResult>{attr(1), attr(1), attr(1), attr(headSize)},
         ones(4))};
   };
-  Value rows = loop(index.constant(0), index.constant(count), index.constant(1),
-                    empty({1, 1, count, headSize}), insertRow)[0];
-  auto type = RankedTensorType::get({count, headSize}, f32);
+  Value rows = loop(index.constant(0), count, index.constant(1),
+                    empty({1, 1, most, headSize}), insertRow)[0];
+  auto type = RankedTensorType::get({most, headSize}, f32);
   rows = tensor::ExtractSliceOp::create(
       b, loc, type, rows,
       ArrayRef<OpFoldResult>(SmallVector<OpFoldResult>(4, attr(0))),
-      ArrayRef<OpFoldResult>{attr(1), attr(1), attr(count), attr(headSize)},
+      ArrayRef<OpFoldResult>{attr(1), attr(1), attr(most), attr(headSize)},
       ones(4));
   if (!multipliesPairs())
     return rows;
   // Nothing is lost where they are not rotated.
-  auto rounded = RankedTensorType::get({count, headSize}, b.getBF16Type());
+  auto rounded = RankedTensorType::get({most, headSize}, b.getBF16Type());
   Value target = tensor::EmptyOp::create(b, loc, rounded.getShape(),
                                          rounded.getElementType());
   AffineMap identity = b.getMultiDimIdentityMap(2);
@@ -249,7 +251,7 @@ KeySplitter::eachHead(Value rows, ValueRange states,
     return std::pair(offsets, sizes);
   };
   return loop(
-      index.constant(0), index.constant(heads), index.constant(1), states,
+      index.constant(0), taskHeads, index.constant(1), states,
       [&](Value head, ValueRange carried) -> State {
         Value queries = tensor::ExtractSliceOp::create(
             b, loc, rows,
@@ -318,15 +320,26 @@ KeySplitter::State KeySplitter::partials(Value chunks) {
   State buffers = {tensor::EmptyOp::create(b, loc, wide, f32),
                    tensor::EmptyOp::create(b, loc, shape, f32),
                    tensor::EmptyOp::create(b, loc, shape, f32)};
-  SmallVector<OpFoldResult> tasks = {
-      shape[0], attr(op.getNumKeyValueHeads() / heads), shape[2]};
+  // Tasks of several heads are fewer: as many heads as leave enough of them.
+  constexpr int64_t enough = 64;
+  Value perTask, all = index.constant(op.getNumKeyValueHeads());
+  SmallVector<OpFoldResult> tasks(ArrayRef(shape).take_front(3));
+  if (heads > 1) {
+    perTask = index.div(index.mul(index.mul(batches, chunks), all), enough);
+    perTask =
+        index.max(index.constant(1), index.min(perTask, index.constant(heads)));
+    tasks[1] = index.div(index.add(all, index.sub(perTask, index.constant(1))),
+                         perTask);
+  }
   auto forall = scf::ForallOp::create(b, loc, tasks, buffers, std::nullopt);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(forall.getBody());
   Value batch = forall.getInductionVar(0), chunk = forall.getInductionVar(2);
   Value kvHead = forall.getInductionVar(1);
-  if (heads > 1)
-    kvHead = index.mul(kvHead, heads);
+  if (heads > 1) {
+    kvHead = index.mul(kvHead, perTask);
+    taskHeads = index.min(perTask, index.sub(all, kvHead));
+  }
   Value from = index.mul(chunk, strategy.getSplit());
   Value to = index.add(from, index.constant(strategy.getSplit()));
 
@@ -334,7 +347,7 @@ KeySplitter::State KeySplitter::partials(Value chunks) {
   auto part = [&](size_t rank) {
     SmallVector<OpFoldResult> offsets = {batch,   kvHead,  chunk,
                                          attr(0), attr(0), attr(0)};
-    SmallVector<OpFoldResult> sizes = {attr(1),  attr(heads), attr(1),
+    SmallVector<OpFoldResult> sizes = {attr(1),  headCount(), attr(1),
                                        shape[3], attr(group), attr(valueSize)};
     offsets.resize(rank);
     sizes.resize(rank);
@@ -349,20 +362,27 @@ KeySplitter::State KeySplitter::partials(Value chunks) {
     parts.push_back(tensor::ExtractSliceOp::create(b, loc, buffer, offsets,
                                                    sizes, ones(sizes.size())));
   }
-  State done =
-      loop(index.constant(0), queries, index.constant(1), parts,
-           [&](Value query, ValueRange carried) {
-             State state = chunkState(batch, kvHead, query, from, to), next;
-             for (auto [value, into] : llvm::zip(state, carried)) {
-               auto [offsets, sizes] = part(rankOf(into));
-               offsets[0] = offsets[1] = offsets[2] = attr(0);
-               offsets[3] = query;
-               sizes[3] = attr(1);
-               next.push_back(tensor::InsertSliceOp::create(
-                   b, loc, value, into, offsets, sizes, ones(sizes.size())));
-             }
-             return next;
-           });
+  State done = loop(
+      index.constant(0), queries, index.constant(1), parts,
+      [&](Value query, ValueRange carried) {
+        State state = chunkState(batch, kvHead, query, from, to), next;
+        for (auto [value, into] : llvm::zip(state, carried)) {
+          auto [offsets, sizes] = part(rankOf(into));
+          if (heads > 1)
+            value = tensor::ExtractSliceOp::create(
+                b, loc, value,
+                SmallVector<OpFoldResult>(rankOf(value), attr(0)),
+                ArrayRef<OpFoldResult>{taskHeads, attr(group), attr(valueSize)}
+                    .take_front(rankOf(value)),
+                ones(rankOf(value)));
+          offsets[0] = offsets[1] = offsets[2] = attr(0);
+          offsets[3] = query;
+          sizes[3] = attr(1);
+          next.push_back(tensor::InsertSliceOp::create(
+              b, loc, value, into, offsets, sizes, ones(sizes.size())));
+        }
+        return next;
+      });
   b.setInsertionPointToStart(forall.getTerminator().getBody());
   for (auto [value, buffer] : llvm::zip(done, forall.getRegionIterArgs())) {
     auto [offsets, sizes] = part(rankOf(buffer));
