@@ -46,7 +46,9 @@ void repo::buildNVVMTilePipeline(OpPassManager &pm,
   if (options.gemms)
     pm.addNestedPass<func::FuncOp>(createConvertContractionsToGemm());
   if (options.rows) {
-    pm.addPass(createFuseRows());
+    FuseRowsOptions rows;
+    rows.report = options.report;
+    pm.addPass(createFuseRows(rows));
     pm.addNestedPass<func::FuncOp>(createCSEPass());
     pm.addPass(createDistributeRows());
   }

@@ -86,6 +86,25 @@ def test_positions_on_tensor_cores(tmp_path, run):
         assert np.abs(np.stack(rows) - logits[:, i]).max() <= bound
 
 
+# Modes of positions, types of checkpoints, sizes of heads; f32 arithmetic is checked like that of a CPU.
+@pytest.mark.parametrize("name", ["tiny-continuous", "tiny-multihead-f16", "tiny-nope", "tiny-yarn"])
+def test_goldens(golden_model, name):
+    model = repo.load_model(golden_model(name, *EMULATED), GOLDEN / name, target="emulator")
+    test_bf16_models.check(name, model, ReferenceModel(GOLDEN / name, ml_dtypes.bfloat16))
+    wanted = expectations(name)["generate"]["prompt"]
+    new = model.generate(wanted, 3, eos=())
+    assert new[2] == int(model.logits(wanted + new[:2])[0, -1].argmax())
+
+
+def test_golden_in_f32(golden_model):
+    name = "tiny-rope"
+    model = repo.load_model(golden_model(name, *EMULATED, "--dtype=f32"), GOLDEN / name, target="emulator")
+    for file, reference_error in expectations(name)["reference_f32_error"].items():
+        expected = load_file(GOLDEN / name / f"{file}.safetensors")
+        error = np.abs(model.logits(expected["tokens"]) - expected["logits"]).max()
+        assert error <= max(3 * reference_error, 2e-6) * np.abs(expected["logits"]).max()
+
+
 def test_errors(folder, run):
     with pytest.raises(repo.RepoError, match="expected a model compiled for target='cuda', got one for 'emulator'"):
         repo.load_model(folder, GOLDEN / NAME, target="cuda")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import reference
+import repo_mlir as repo
+from test_cuda import device_or_skip, on_device
 from test_emulator import emulated_entry, folder  # noqa: F401
 
 pytestmark = pytest.mark.xdist_group("emulator")
@@ -79,11 +81,19 @@ def test_norm_rotate_append(folder, monkeypatch, heads, size, inner, tokens, shi
     assert np.abs(kc.astype(np.float64) - wanted_k).max() <= 2.0 ** -8 * np.abs(wanted_k).max()
 
 
-def test_chain_of_the_benchmark(folder):  # noqa: F811
-    """Norms, rotation, cache and attention as benchmark/suites/chain.py runs them on a device: three kernels."""
+HEADS_OF_CHAIN, SIZE_OF_CHAIN = 2, 64
+
+
+@pytest.fixture(scope="module")
+def chain():
     sys.path.append(str(conftest.ROOT / "benchmark"))
     from suites import chain
-    heads, size, batch, tokens, capacity = 2, 64, 2, 19, 40
+    return chain
+
+
+def chain_case():
+    """Arguments, where the last is the output, the exact result, and the largest error it may have."""
+    heads, size, batch, tokens, capacity = HEADS_OF_CHAIN, SIZE_OF_CHAIN, 2, 19, 40
     rng, bf16 = np.random.default_rng(3), ml_dtypes.bfloat16
     q, k, v = (rng.standard_normal((batch, tokens, heads * size)).astype(bf16) for _ in range(3))
     wq, wk = (rng.standard_normal(heads * size).astype(bf16) for _ in range(2))
@@ -97,7 +107,7 @@ def test_chain_of_the_benchmark(folder):  # noqa: F811
         normed = (wide / np.sqrt((wide * wide).mean(-1, keepdims=True) + 1e-6) * w.astype(np.float64)).astype(dtype)
         return normed.reshape(batch, tokens, heads, size).transpose(0, 2, 1, 3)
 
-    errors = []
+    results = []
     keys, values = kc.astype(np.float64), vc.astype(np.float64)
     for dtype in (np.float64, bf16):  # exact, and rounded where frameworks round
         turned = [reference.rotate(prepare(x, w, dtype).astype(np.float64), z.astype(np.float64)).astype(dtype).astype(np.float64)
@@ -112,9 +122,40 @@ def test_chain_of_the_benchmark(folder):  # noqa: F811
                 scores[np.arange(end)[None] > at[b] + np.arange(tokens)[:, None]] = -np.inf
                 p = np.exp(scores - scores.max(-1, keepdims=True))
                 wanted[b, :, h] = (p.astype(dtype).astype(np.float64) @ values[b, h, :end]) / p.sum(-1, keepdims=True)
-        errors.append(wanted)
-    text = chain.source(heads, size).replace("@chain", "@f")
-    assert text.count("repo.attention") == 1
-    emulated_entry(text, folder)(q, k, v, wq, wk, z, at, kc, vc, out)
-    exact, plain = errors
-    assert np.abs(out.astype(np.float64) - exact).max() <= 2 * max(np.abs(plain - exact).max(), 2.0 ** -9 * np.abs(exact).max())
+        results.append(wanted)
+    exact, plain = results
+    bound = 2 * max(np.abs(plain - exact).max(), 2.0 ** -9 * np.abs(exact).max())
+    return (q, k, v, wq, wk, z, at, kc, vc, out), exact, bound
+
+
+def test_chain_of_the_benchmark(folder, chain):  # noqa: F811
+    """Norms, rotation, cache and attention as benchmark/suites/chain.py runs them on a device."""
+    arguments, exact, bound = chain_case()
+    emulated_entry(chain.source(HEADS_OF_CHAIN, SIZE_OF_CHAIN).replace("@chain", "@f"), folder)(*arguments)
+    assert np.abs(arguments[-1].astype(np.float64) - exact).max() <= bound
+
+
+@pytest.mark.cuda
+def test_chain_on_a_device(chain):
+    torch = device_or_skip()
+    arguments, exact, bound = chain_case()
+    on = [on_device(torch, array) for array in arguments]
+    chain.ours(HEADS_OF_CHAIN, SIZE_OF_CHAIN, "cuda")(*on)
+    assert np.abs(on[-1].float().cpu().numpy() - exact).max() <= bound
+
+
+@pytest.mark.cuda
+def test_rows_on_a_device():
+    """At multiples of 16 bytes and elsewhere: the same bits."""
+    torch = device_or_skip()
+    import mutations
+    (k, z), wanted, bound = mutations.prepare_rows()
+    entry = repo.compile(mutations.ROWS, target="cuda")["f"]
+    results = []
+    for shift in (0, 1):
+        memory = torch.zeros(k.size + 1, device="cuda")
+        memory[shift:shift + k.size] = torch.from_numpy(k.ravel()).cuda()
+        got = entry(memory[shift:shift + k.size].view(k.shape), on_device(torch, z))
+        results.append(got.float().cpu().numpy())
+    assert np.array_equal(*results)
+    assert np.abs(results[0] - wanted).max() <= bound

@@ -136,3 +136,27 @@ func.func @scatter(%x: memref<?x?x32xf32>, %cache: memref<?x2x100x16xbf16>, %at:
   }
   return
 }
+
+// -----
+
+// What threads cannot share stays: sums of other than 32 bits, and bits.
+
+#row = affine_map<(n, c) -> (n, c)>
+#token = affine_map<(n, c) -> (n)>
+
+// CHECK-LABEL: func @kept
+// CHECK-NOT: scf.forall
+func.func @kept(%x: memref<?x64xf64>, %s: memref<?xf64>, %a: memref<?x64xi1>, %b: memref<?x64xi1>) {
+  linalg.generic {indexing_maps = [#row, #token], iterator_types = ["parallel", "reduction"]}
+      ins(%x : memref<?x64xf64>) outs(%s : memref<?xf64>) {
+  ^bb0(%in: f64, %sum: f64):
+    %next = arith.addf %sum, %in : f64
+    linalg.yield %next : f64
+  }
+  linalg.generic {indexing_maps = [#row, #row], iterator_types = ["parallel", "parallel"]}
+      ins(%a : memref<?x64xi1>) outs(%b : memref<?x64xi1>) {
+  ^bb0(%in: i1, %unused: i1):
+    linalg.yield %in : i1
+  }
+  return
+}

@@ -284,6 +284,7 @@ def FuseRows : Pass<"repo-fuse-rows", "::mlir::ModuleOp"> {
     } {mapping = [#gpu.block<x>]}
     ```
   }];
+  let options = [Option<"report", "report", "bool", "false", "say how many ops a loop holds">];
   let statistics = [Statistic<"numLoops", "num-loops", "Number of loops over rows made">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect",
     "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];

@@ -35,8 +35,8 @@ namespace {
 class RowFuser {
 public:
   explicit RowFuser(Block &block) : block(block) {}
-  /// Returns how many loops over rows were made.
-  unsigned run();
+  /// Returns how many loops over rows were made; says of each what it holds.
+  unsigned run(bool report);
 
 private:
   void add(Operation *op);
@@ -203,7 +203,7 @@ void RowFuser::add(Operation *op) {
   }
 }
 
-unsigned RowFuser::run() {
+unsigned RowFuser::run(bool report) {
   SmallVector<Operation *> ops;
   for (Operation &op : block)
     if (isa<scf::ForallOp>(op) ||
@@ -217,6 +217,9 @@ unsigned RowFuser::run() {
   unsigned made = 0;
   for (Group &group : groups)
     if (group.isWorthALoop()) {
+      if (report && group.ops.size() > 1)
+        group.ops.back()->emitRemark()
+            << group.ops.size() << " ops on the same rows in one kernel";
       group.makeLoop();
       ++made;
     }
@@ -225,10 +228,11 @@ unsigned RowFuser::run() {
 
 namespace {
 struct FuseRows : repo::impl::FuseRowsBase<FuseRows> {
+  using FuseRowsBase::FuseRowsBase;
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (!function.isExternal())
-        numLoops += RowFuser(function.getBody().front()).run();
+        numLoops += RowFuser(function.getBody().front()).run(report);
   }
 };
 } // namespace

@@ -204,11 +204,16 @@ bool rows::canShareRow(linalg::LinalgOp op, ArrayRef<unsigned> rowLoops) {
   for (Operation &nested : *op.getBlock())
     if (nested.getNumRegions() || !isMemoryEffectFree(&nested))
       return false;
+  // Elements of whole bytes: less lies otherwise in vectors.
   for (Value operand : op->getOperands())
-    if (!getElementTypeOrSelf(operand).isIntOrIndexOrFloat())
+    if (Type type = getElementTypeOrSelf(operand);
+        !type.isIntOrFloat() || type.getIntOrFloatBitWidth() % 8)
       return false;
+  // Sums meet by shuffles of 32 bits.
   if (op.getNumReductionLoops())
-    return getCombiner(op);
+    return getCombiner(op) &&
+           getElementTypeOrSelf(op.getDpsInits()[0]).getIntOrFloatBitWidth() ==
+               32;
   return llvm::all_of(op.getDpsInitsMutable(), [&](OpOperand &init) {
     return op.getMatchingIndexingMap(&init).isPermutation();
   });

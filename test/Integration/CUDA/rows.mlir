@@ -17,6 +17,7 @@
 // PTX: ld.shared.v4.b32
 // PTX: st.global.v4.b32
 
+// REPORT: remark: 10 ops on the same rows in one kernel
 // REPORT: kernel `append_rows0`: {{[0-9]+}} registers, {{[0-9]+}} bytes of shared memory, 0 bytes of spills
 
 #r = #repo.rope<theta = 500000.0, dim = 128>
