@@ -128,7 +128,9 @@ def test_steps_touch_no_memory_but_their_own(model, kind):
     before = anonymous_bytes()
     for _ in range(20):
         session.append([2])
-    assert anonymous_bytes() - before < 1 << 20 < tokens * 2 * 2 * 2 * 32 * 4
+    # A row may be the first of a huge page of 2 MB, for keys and values of every layer and head.
+    rows = 2 * 2 * 2
+    assert anonymous_bytes() - before < (rows + 1) * (2 << 20) < tokens * rows * 32 * 4 // 32
 
 
 def test_no_copy_of_a_cache_in_the_code(run):
