@@ -45,12 +45,13 @@ def _rounding(dtype):
     return np.dtype(np.float32), lambda x: x.astype(dtype).astype(np.float32)
 
 
-def rotate(x, z, theta=500000.0, dim=None, layout="half", scaling=None, dtype=np.float64):
-    """x [B, H, N, D], z [B, H or 1, N]."""
+def rotate(x, z, theta=500000.0, dim=None, layout="half", scaling=None, omega=None, dtype=np.float64):
+    """x [B, H, N, D], z [B, H or 1, N]; omega [F] or [H, F] in place of the rule's frequencies."""
     wide, rounded = _rounding(dtype)
     x = np.asarray(x).astype(wide)
     dim = x.shape[-1] if dim is None else dim
-    omega, factor = frequencies(theta, dim, scaling)
+    ruled, factor = frequencies(theta, dim, scaling)
+    omega = ruled if omega is None else omega if omega.ndim == 1 else omega[:, None]
     angle = np.asarray(z).astype(wide)[..., None] * omega.astype(wide)
     cos, sin = (rounded((f(angle) * factor).astype(wide)) for f in (np.cos, np.sin))
     y = x.copy()
@@ -99,6 +100,8 @@ def attention(q, k, v, zq=None, zk=None, *, rope=None, causal=False, window=None
     q, k, v = (np.asarray(a).astype(wide) for a in (q, k, v))
     heads = q.shape[1]
     k, v = per_query_head(k, heads), per_query_head(v, heads)
+    if rope and getattr(rope.get("omega"), "ndim", 1) == 2:  # a row for each KV head
+        rope = rope | {"omega": per_query_head(rope["omega"][None], heads)[0]}
     seen = np.broadcast_to(visible(q.shape[0], q.shape[2], k.shape[2], causal, window, lengths, offset),
                            (q.shape[0], heads, q.shape[2], k.shape[2])).copy()
     if mask is not None:

@@ -23,26 +23,30 @@ TYPES = {"bf16": ml_dtypes.bfloat16, "f16": np.float16}
 CHIPS = ["sm_80", "sm_90a"]  # mma.sync and wgmma
 
 
-def module(shapes, dtype, options):
-    """A function of the operands in `shapes`, by their names, that returns output and log-sum-exp."""
+def module(shapes, dtype, options, few=False):
+    """A function of the operands in `shapes`, by their names, that returns output and log-sum-exp; the number of queries is
+    static where they are few."""
     names = {"zq": "query_positions", "zk": "key_positions"}
-    element = {"q": dtype, "k": dtype, "v": dtype, "bias": dtype, "lengths": "i32", "offset": "i32"}
-    dynamic = {"bias": (False, False, True, True), "lengths": (True,), "offset": (True,)}
+    element = {"q": dtype, "k": dtype, "v": dtype, "bias": dtype, "mask": "i1", "lengths": "i32", "offset": "i32"}
+    dynamic = {"bias": (False, False, True, True), "mask": (False, False, True, True), "lengths": (True,), "offset": (True,)}
 
     def tensor(shape, which, kind):
         return "tensor<" + "x".join("?" if d else str(s) for s, d in zip(shape, which)) + "x" + kind + ">"
 
+    if few:
+        dynamic |= {n: (False,) * 4 for n in ("q", "zq")} | {n: (False, False, False, True) for n in ("bias", "mask")}
     types = {n: tensor(s, dynamic.get(n, (True, False, True, False)), element.get(n, "f32")) for n, s in shapes.items()}
     optional = " ".join(f"{names.get(n, n)}(%{n})" for n in shapes if n not in "qkv")
     q = shapes["q"]
-    out, lse = tensor(q, (True, False, True, False), dtype), tensor(q[:3], (True, False, True), "f32")
+    out, lse = tensor(q, (not few, False, not few, False), dtype), tensor(q[:3], (not few, False, not few), "f32")
+    sizes = "" if few else "%b, %n"
     return f"""func.func @f({", ".join(f"%{n}: {t}" for n, t in types.items())}) -> ({out}, {lse}) {{
   %c0 = arith.constant 0 : index
   %c2 = arith.constant 2 : index
   %b = tensor.dim %q, %c0 : {types["q"]}
   %n = tensor.dim %q, %c2 : {types["q"]}
-  %out = tensor.empty(%b, %n) : {out}
-  %lse = tensor.empty(%b, %n) : {lse}
+  %out = tensor.empty({sizes}) : {out}
+  %lse = tensor.empty({sizes}) : {lse}
   %0:2 = repo.attention %q, %k, %v {optional} into %out, %lse {{{options}}}
     : ({", ".join([*types.values(), out, lse])}) -> ({out}, {lse})
   return %0#0, %0#1 : {out}, {lse}
@@ -57,7 +61,7 @@ def entry(source, folder, chip):
 def run(folder, arrays, dtype, options, chip, orders=(0,), exact=None, **semantics):
     folder = folder / chip
     folder.mkdir(exist_ok=True)
-    typed = {n: a.astype(TYPES[dtype]) if n in ("q", "k", "v", "bias") else a if a.dtype == np.int32 else a.astype(np.float32)
+    typed = {n: a.astype(TYPES[dtype]) if n in ("q", "k", "v", "bias") else a if a.dtype in (np.int32, bool) else a.astype(np.float32)
              for n, a in arrays.items()}
     function = entry(module({n: a.shape for n, a in typed.items()}, dtype, options), str(folder), chip)
     exact = exact or reference.attention(**typed, **semantics)
@@ -107,6 +111,11 @@ CASES = {
 }
 
 
+# Few queries of heads that share keys, in both orders of heads and queries.
+FEW = draw(2, 8, 2, 3, 150, 64, zq=(2, 8, 3), bias=(1, 8, 3, 150), mask=np.random.default_rng(2).random((2, 8, 3, 150)) < 0.5)
+NHD = ", ".join(f"affine_map<(b, h, n, m, d, e) -> (b, {t}, h, {c})>" for t, c in (("n", "d"), ("m", "d"), ("m", "e"), ("n", "e")))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("kernels")
@@ -119,6 +128,23 @@ def test_attention(folder, name, chip):
     run(folder, arrays, dtype, options, chip, **semantics)
 
 
+@pytest.mark.parametrize("layouts", [None, NHD])
+def test_few_queries_of_several_heads(folder, layouts):
+    typed = {n: a.astype(TYPES["bf16"]) if n in ("q", "k", "v", "bias") else a if a.dtype == bool else a.astype(np.float32)
+             for n, a in FEW.items()}
+    exact, _ = reference.attention(**typed, causal=True, rope=ROPE)
+    plain, _ = reference.attention(**typed, causal=True, rope=ROPE, dtype=TYPES["bf16"])
+    source = module({n: a.shape for n, a in typed.items()}, "bf16", "causal, rope = #repo.rope<theta = 10000.0, dim = 64>", few=True)
+    if layouts:
+        source = source.replace("2x8x3x64", "2x3x8x64").replace("?x2x?x64", "?x?x2x64").replace("{causal", f"{{layouts = [{layouts}], causal")
+        typed |= {n: np.swapaxes(typed[n], 1, 2).copy() for n in "qkv"}
+    for order in (0, 1):
+        os.environ["REPO_EMULATOR_ORDER"] = str(order)
+        out = np.asarray(entry(source, str(folder), "sm_80")(*typed.values())[0], np.float64)
+        error, bound = (np.abs(x - exact).max() for x in (np.swapaxes(out, 1, 2) if layouts else out, plain))
+        assert error <= 2 * bound
+
+
 @pytest.mark.parametrize("chip", CHIPS)
 def test_garbage_stays_out(folder, chip):
     """Keys and values that no query of a block sees may be NaN."""
@@ -126,6 +152,28 @@ def test_garbage_stays_out(folder, chip):
     for name in "kv":
         arrays[name][:, :, 100:] = np.nan
     run(folder, arrays, "bf16", "causal", chip, causal=True)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_hidden_garbage_stays_out(folder, chip):
+    """Keys and values that a mask hides from all queries of a block may be NaN: for that block they are not there."""
+    mask = np.random.default_rng(1).random((1, 1, 256, 200)) < 0.5
+    mask[:, :, 128:, 30:70] = mask[:, :, :, 130] = mask[:, :, 7] = False
+    arrays = draw(1, 2, 1, 256, 200, 64, mask=mask)
+    for name in "kv":
+        arrays[name][:, :, 130] = np.nan
+    run(folder, arrays, "bf16", "scale = 0.125", chip, orders=(0, 1, 2))
+    # What the first block sees and the second does not.
+    typed = {n: a.astype(TYPES["bf16"]) for n, a in arrays.items() if n in "qkv"}
+    function = entry(module({n: a.shape for n, a in arrays.items()}, "bf16", "scale = 0.125"), str(folder / chip), chip)
+    for name in "kv":
+        typed[name][:, :, 30:70] = np.nan
+    out, lse = function(typed["q"], typed["k"], typed["v"], mask)
+    assert np.isnan(np.asarray(out[:, :, :128], np.float32)).any()
+    seen = typed | {"q": typed["q"][:, :, 128:], "mask": mask[:, :, 128:]}
+    wanted, wanted_lse = reference.attention(**seen)
+    assert np.abs(out[:, :, 128:].astype(np.float64) - wanted).max() < 2.0 ** -7 * np.abs(wanted).max()
+    assert np.abs(lse[:, :, 128:] - wanted_lse).max() < 1e-2
 
 
 def test_tensors_of_the_copy_engine(folder):

@@ -4,7 +4,7 @@ The suite runs 300 of every path, over 20 sets of static properties (a compiled 
 `python python/tests/test_random_kernels.py 3000` runs that many, and says how near the bound they come. Seeded: configuration i of a path
 is always the same. Bound: twice the error of a plain evaluation in the type, and one rounding of the result; where there
 are few queries, whose plain evaluation may be right by luck, the largest of 16 draws of such queries. What no query sees
-is NaN: rows past the lengths, pages that nobody has.
+is NaN: rows past the lengths, pages that nobody has, keys that a mask hides.
 """
 
 import functools
@@ -36,7 +36,7 @@ def draw(path, index):
     n_static = None
     if decode:
         n_static = 1 if group > 1 else int(static.choice([1, 1, 2, 5, 16]))
-        group = int(static.choice([1, 3, 8, 16 if d == 128 else 17])) if n_static == 1 else 1
+        group = int(static.choice([1, 3, 8, 16 if d == 128 else 17])) if n_static == 1 else int(static.integers(1, 16 // n_static + 1))
     heads, b = kv_heads * group, int(rng.integers(1, 3))
     n, m = n_static or int(rng.integers(1, 140)), int(rng.integers(1, 300 if decode else 200))
     if paged:
@@ -56,19 +56,34 @@ def draw(path, index):
         z_heads = int(static.choice([1, kv_heads, heads]))
         rope = dict(theta=10000.0, layout=str(static.choice(["half", "interleaved"])), dim=d // int(static.choice([1, 2])))
         arrays["zq"] = (rng.standard_normal((b, z_heads, n)) * float(static.choice([1, 30, 300]))).astype(np.float32)
+        if static.random() < 0.3:
+            rows = [kv_heads] if static.random() < 0.5 else []
+            arrays["omega"] = (10.0 ** -rng.uniform(0, 4, (*rows, rope["dim"] // 2))).astype(np.float32)
+    full = {}  # dimensions of bias and mask
+    for name in ("bias", "mask"):
+        if static.random() < 0.3:
+            full[name] = tuple(static.random(4) < (0.6, 0.5, 0.7, 0.8))
+            dims = [size if whole else 1 for size, whole in zip((b, heads, n, m), full[name])]
+            arrays[name] = rng.standard_normal(dims).astype(TYPES[dtype]) if name == "bias" else rng.random(dims) < 0.6
     lengths = rng.integers(0, m + 1, b).astype(np.int32)
     arrays["lengths"] = lengths
     arrays["offset"] = (lengths - n + rng.integers(-3, 4, b)).astype(np.int32)
-    return dtype, (heads, kv_heads, d, n_static), options, rope, arrays
+    return dtype, (heads, kv_heads, d, n_static, full), options, rope, arrays
 
 
-def module(dtype, static, options, rope, names, paged):
-    heads, kv_heads, d, n = static
+def module(dtype, static, options, rope, shapes, paged):
+    heads, kv_heads, d, n, full = static
     n = n or "?"
     types = {"q": f"?x{heads}x{n}x{d}x{dtype}", "k": f"?x{kv_heads}x?x{d}x{dtype}", "lengths": "?xi32", "offset": "?xi32"}
     types["v"] = types["k"]
-    if "zq" in names:
-        types["zq"] = f"?x{names['zq']}x{n}xf32"
+    if "zq" in shapes:
+        types["zq"] = f"?x{shapes['zq'][1]}x{n}xf32"
+    if "omega" in shapes:
+        types["omega"] = "x".join(map(str, shapes["omega"])) + "xf32"
+    for name, element in (("bias", dtype), ("mask", "i1")):
+        if name in full:
+            sizes = [size if whole else 1 for size, whole in zip(("?", heads, n, "?"), full[name])]
+            types[name] = "x".join(map(str, sizes)) + "x" + element
     types = {name: f"tensor<{kind}>" for name, kind in types.items()}
     out, lse, key = types["q"], f"tensor<?x{heads}x{n}xf32>", types["k"]
     views, table = "", ""
@@ -79,13 +94,16 @@ def module(dtype, static, options, rope, names, paged):
                         f"tensor<?xi32>) -> {key}\n" for x in "kv")
     attributes = [name if value is True else f"window = array<i64: {value[0]}, {value[1]}>" if name == "window" else
                   f"{name} = {value}" for name, value in options.items() if value]
+    extra = [name for name in ("omega", "bias", "mask") if name in types]
     optional = ""
     if rope:
         attributes.append(f"rope = #repo.rope<theta = {rope['theta']}, dim = {rope['dim']}, layout = {rope['layout']}>")
         optional = "query_positions(%zq) "
     view = "_view" if paged else ""
     sizes = "%b, %n" if n == "?" else "%b"
-    operands = ", ".join([types["q"], key, key, *([types["zq"]] if rope else []), "tensor<?xi32>, tensor<?xi32>", out, lse])
+    optional += "".join(f"{name}(%{name}) " for name in extra)
+    operands = ", ".join([types["q"], key, key, *([types["zq"]] if rope else []), *(types[name] for name in extra),
+                          "tensor<?xi32>, tensor<?xi32>", out, lse])
     return f"""func.func @f({", ".join(f"%{name}: {kind}" for name, kind in types.items())}) -> ({out}, {lse}) {{
   %c0 = arith.constant 0 : index
   %c2 = arith.constant 2 : index
@@ -142,15 +160,22 @@ def run(path, index, folder):
     """How near to its bound the error comes."""
     chip, _, paged = PATHS[path]
     dtype, static, options, rope, arrays = draw(path, index)
-    source, order = module(dtype, static, options, rope, {"zq": arrays["zq"].shape[1]} if rope else {}, paged)
+    source, order = module(dtype, static, options, rope, {name: a.shape for name, a in arrays.items()}, paged)
+    given = dict(arrays)
+    omega = arrays.pop("omega", None)
+    if omega is not None:
+        rope = rope | {"omega": omega}
     semantics = {name: value for name, value in options.items() if value} | ({"rope": rope} if rope else {})
     exact = reference.attention(**arrays, **semantics)
     errors = plain_errors(arrays, semantics, dtype, index)
-    given = dict(arrays)
-    for x in "kv":  # rows past the lengths
+    for x in "kv":
         given[x] = arrays[x].copy()
         for i, length in enumerate(arrays["lengths"]):
             given[x][i, :, length:] = np.nan
+        if "mask" in arrays:
+            b, heads, m, _ = given[x].shape
+            seen = np.broadcast_to(arrays["mask"], (b, static[0], arrays["q"].shape[2], m)).any(axis=2)
+            given[x][~seen.reshape(b, heads, -1, m).any(axis=2)] = np.nan
     if paged:
         given |= to_pages(np.random.default_rng(index), given)
     os.environ["REPO_EMULATOR_ORDER"] = str(index % 4)

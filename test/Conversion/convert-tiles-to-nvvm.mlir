@@ -23,6 +23,21 @@ gpu.module @kernels {
     gpu.return
   }
 
+  // Rows of which a vector says whether they are wanted: all its loads come before the first copy. Of several matrices a
+  // row is found by division.
+  // CHECK-LABEL: gpu.func @copy_where
+  gpu.func @copy_where(%k: memref<?x3x64xbf16, strided<[?, ?, 1]>>, %seen: memref<?xi1>, %row: index, %to: index) kernel {
+    // CHECK-COUNT-4: memref.load %{{.*}} : memref<?xi1>
+    // CHECK-NOT: memref.load
+    // CHECK: nvvm.cp.async.shared.global
+    // CHECK: arith.divui %{{.*}}, %c3
+    // CHECK-COUNT-3: nvvm.cp.async.shared.global
+    %keys = repo_tile.shared_buffer {offset = 0} : memref<2x1x16x64xbf16, #gpu.address_space<workgroup>>
+    repo_tile.copy_async %k[%row] rows(%row to %to) where(%seen : memref<?xi1>) into %keys[%row] {threads = 32, warp}
+      : memref<?x3x64xbf16, strided<[?, ?, 1]>>, memref<2x1x16x64xbf16, #gpu.address_space<workgroup>>
+    gpu.return
+  }
+
   // 16 queries by 16 keys of 64 channels: four steps of 16, each one load of B for two products. Rows of the
   // stage are N, so B is loaded as it lies; where they are K, transposed.
   // CHECK-LABEL: gpu.func @products

@@ -38,14 +38,29 @@ func.func @given(%q: tensor<1x4x?x64xf16>, %k: tensor<1x4x?x64xf16>, %o: tensor<
 // REPORT: remark: attention by plain kernels: its queries, keys and values are not all bf16 or all f16
 // REPORT: remark: attention by plain kernels: its heads are not 64 or 128 wide
 // REPORT: remark: attention by plain kernels: a thread does not hold both channels of a pair
-// REPORT: remark: attention by plain kernels: keys that its mask hides may be NaN
-func.func @plain(%a: tensor<1x4x?x64xf32>, %b: tensor<1x4x?x80xf16>, %c: tensor<1x4x?x64xf16>, %z: tensor<1x4x?xf32>, %m: tensor<1x1x?x?xi1>)
-    -> (tensor<1x4x?x64xf32>, tensor<1x4x?x80xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>) {
+func.func @plain(%a: tensor<1x4x?x64xf32>, %b: tensor<1x4x?x80xf16>, %c: tensor<1x4x?x64xf16>, %z: tensor<1x4x?xf32>)
+    -> (tensor<1x4x?x64xf32>, tensor<1x4x?x80xf16>, tensor<1x4x?x64xf16>) {
   %0 = repo.attention %a, %a, %a into %a : (tensor<1x4x?x64xf32>, tensor<1x4x?x64xf32>, tensor<1x4x?x64xf32>, tensor<1x4x?x64xf32>) -> tensor<1x4x?x64xf32>
   %1 = repo.attention %b, %b, %b into %b : (tensor<1x4x?x80xf16>, tensor<1x4x?x80xf16>, tensor<1x4x?x80xf16>, tensor<1x4x?x80xf16>) -> tensor<1x4x?x80xf16>
   %2 = repo.attention %c, %c, %c query_positions(%z) into %c {rope = #odd} : (tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?xf32>, tensor<1x4x?x64xf16>) -> tensor<1x4x?x64xf16>
-  %3 = repo.attention %c, %c, %c mask(%m) into %c : (tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>, tensor<1x1x?x?xi1>, tensor<1x4x?x64xf16>) -> tensor<1x4x?x64xf16>
-  return %0, %1, %2, %3 : tensor<1x4x?x64xf32>, tensor<1x4x?x80xf16>, tensor<1x4x?x64xf16>, tensor<1x4x?x64xf16>
+  return %0, %1, %2 : tensor<1x4x?x64xf32>, tensor<1x4x?x80xf16>, tensor<1x4x?x64xf16>
+}
+
+// Masks, biases and windows take registers: tiles are smaller. Few queries of the heads that share keys are rows of one
+// matrix, with what else they have.
+// CHECK-LABEL: func.func @options
+// CHECK: kernel_strategy = #repo.kernel_strategy<unit = mma, query_block = 64, key_block = 32, stages = 2, warps = 4>
+// CHECK: kernel_strategy = #repo.kernel_strategy<unit = mma, query_block = 16, key_block = 16, stages = 4, warps = 4, split_keys = 64>
+// SM90-LABEL: func.func @options
+// SM90: kernel_strategy = #repo.kernel_strategy<unit = wgmma, query_block = 128, key_block = 96, stages = 2, warps = 8, producers = 1>
+func.func @options(%q: tensor<1x4x?x128xf16>, %k: tensor<1x1x?x128xf16>, %few: tensor<1x4x3x128xf16>, %z: tensor<1x4x?xf32>,
+    %w: tensor<64xf32>, %b: tensor<1x1x?x?xf16>, %m: tensor<1x1x?x?xi1>, %n: tensor<1x1x3x?xi1>) -> (tensor<1x4x?x128xf16>, tensor<1x4x3x128xf16>) {
+  %0 = repo.attention %q, %k, %k query_positions(%z) omega(%w) bias(%b) mask(%m) into %q {rope = #r, window = array<i64: 100, 20>}
+    : (tensor<1x4x?x128xf16>, tensor<1x1x?x128xf16>, tensor<1x1x?x128xf16>, tensor<1x4x?xf32>, tensor<64xf32>, tensor<1x1x?x?xf16>,
+       tensor<1x1x?x?xi1>, tensor<1x4x?x128xf16>) -> tensor<1x4x?x128xf16>
+  %1 = repo.attention %few, %k, %k mask(%n) into %few {causal}
+    : (tensor<1x4x3x128xf16>, tensor<1x1x?x128xf16>, tensor<1x1x?x128xf16>, tensor<1x1x3x?xi1>, tensor<1x4x3x128xf16>) -> tensor<1x4x3x128xf16>
+  return %0, %1 : tensor<1x4x?x128xf16>, tensor<1x4x3x128xf16>
 }
 
 // One query: the heads of a group are the rows of a matrix, and keys are split over warps. A copy engine knows no

@@ -443,6 +443,10 @@ def ScheduleAttentionMma : Pass<"repo-schedule-attention-mma", "::mlir::ModuleOp
     buffers; the softmax runs in registers, in base 2. Tiles of keys that a mask cuts are
     loops of their own before and behind the loop over tiles that every query sees whole.
 
+    A boolean mask is read in every tile. Values that it hides from all queries of a block may be NaN, and a weight of 0
+    would not keep that out: kernels before that of attention make a table of what each block sees, and what it does not see
+    is not copied. That holds for all three schedules.
+
     Before:
 
     ```mlir

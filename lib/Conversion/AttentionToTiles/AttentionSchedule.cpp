@@ -110,7 +110,7 @@ void AttentionSchedule::copyTile(Value tile, Value end, Value stage,
   CopyAsyncOp::create(b, loc, keys.matrix, keys.row, keys.from, keys.to,
                       keyBuffer, stage, threads, warp);
   CopyAsyncOp::create(b, loc, values.matrix, values.row, values.from, values.to,
-                      valueBuffer, stage, threads, warp);
+                      valueBuffer, stage, threads, warp, values.where);
   if (isCounted)
     b.setInsertionPointAfter(branch);
   NVVM::CpAsyncCommitGroupOp::create(b, loc);

@@ -93,6 +93,7 @@ void AttentionTiles::prepareHost() {
   if (!hostOffset)
     hostOffset = sub(keys, queries);
   makeFrequencies();
+  makeSeenKeys();
   // Copies are of 16 bytes, stores of pairs.
   checkAlignment(op.getQuery(), "query", 16);
   checkAlignment(op.getKey(), "key", 16);
@@ -188,6 +189,43 @@ KeyTiles AttentionTiles::getKeyTiles(int64_t queryBlock, int64_t keyBlock) {
 }
 
 //===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
+void AttentionTiles::packRows() {
+  auto place = [&](AttentionOp::Dim dim) {
+    return *op.getQueryMap().getResultPosition(
+        getAffineDimExpr(dim, op.getContext()));
+  };
+  packedHeads = op.getGroupSize();
+  packedQueries = sizeOf(op.getQuery(), op.getQueryMap(), AttentionOp::N);
+  headsInside = place(AttentionOp::N) < place(AttentionOp::H);
+}
+
+AttentionTiles::Place AttentionTiles::getPlace(OpBuilder &nested, Location at,
+                                               Value row) {
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantIndexOp::create(nested, at, value);
+  };
+  Value last =
+      packedQueries
+          ? constant(getNumPackedRows() - 1)
+          : arith::SubIOp::create(nested, at, queries, constant(1)).getResult();
+  row = arith::MinSIOp::create(nested, at, row, last);
+  if (!packedQueries)
+    return {constant(0), row};
+  Value inside = constant(headsInside ? packedHeads : packedQueries);
+  Value major = arith::DivUIOp::create(nested, at, row, inside),
+        minor = arith::RemUIOp::create(nested, at, row, inside);
+  return headsInside ? Place{minor, major} : Place{major, minor};
+}
+
+Value AttentionTiles::getPackedRow(const Place &place) {
+  return headsInside ? add(mul(place.query, packedHeads), place.head)
+                     : add(mul(place.head, packedQueries), place.query);
+}
+
+//===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
 
@@ -195,7 +233,10 @@ TileRows AttentionTiles::getKeyRows(Value first, const KeyTiles &range) {
   return getRows(op.getKey(), op.getKeyMap(), first, range);
 }
 TileRows AttentionTiles::getValueRows(Value first, const KeyTiles &range) {
-  return getRows(op.getValue(), op.getValueMap(), first, range);
+  TileRows rows = getRows(op.getValue(), op.getValueMap(), first, range);
+  if (seenKeys)
+    rows.where = sliceSeenKeys(sub(first, rows.row));
+  return rows;
 }
 
 /// Of a view of pages: a page that is not there, and rows past the length, are
@@ -205,7 +246,7 @@ TileRows AttentionTiles::getRows(Value operand, AffineMap map, Value first,
   auto view = operand.getDefiningOp<CacheViewOp>();
   if (!view)
     return {slice(operand, map, keyHead, AttentionOp::M), first, range.firstKey,
-            range.lastKey};
+            range.lastKey, Value()};
   auto load = [&](Value buffer, ValueRange indices) -> Value {
     Value loaded = memref::LoadOp::create(b, loc, buffer, indices);
     return arith::IndexCastOp::create(b, loc, b.getIndexType(), loaded);
@@ -232,33 +273,7 @@ TileRows AttentionTiles::getRows(Value operand, AffineMap map, Value first,
       {pageSize, type.getDimSize(3)}, type, offsets, sizes, strides);
   Value matrix = memref::SubViewOp::create(b, loc, result, view.getPages(),
                                            offsets, sizes, strides);
-  return {matrix, row, sub(range.firstKey, start), end};
-}
-
-Value AttentionTiles::sliceHeads(Value operand, AffineMap map, int64_t heads) {
-  auto type = cast<MemRefType>(operand.getType());
-  SmallVector<OpFoldResult> offsets, sizes,
-      strides(type.getRank(), b.getIndexAttr(1));
-  SmallVector<int64_t> shape;
-  // Operands without channels are in the order (b, h, n).
-  for (int64_t position = 0; position != type.getRank(); ++position) {
-    unsigned dim =
-        map ? cast<AffineDimExpr>(map.getResult(position)).getPosition()
-            : unsigned(position);
-    bool isHead = dim == AttentionOp::H,
-         isToken = dim == AttentionOp::B || dim == AttentionOp::N;
-    offsets.push_back(dim == AttentionOp::B ? OpFoldResult(batch)
-                      : isHead              ? OpFoldResult(head)
-                                            : b.getIndexAttr(0));
-    int64_t size = isToken ? 1 : isHead ? heads : type.getDimSize(position);
-    sizes.push_back(b.getIndexAttr(size));
-    if (!isToken)
-      shape.push_back(size);
-  }
-  MemRefType result = memref::SubViewOp::inferRankReducedResultType(
-      shape, type, offsets, sizes, strides);
-  return memref::SubViewOp::create(b, loc, result, operand, offsets, sizes,
-                                   strides);
+  return {matrix, row, sub(range.firstKey, start), end, Value()};
 }
 
 Value AttentionTiles::slice(Value operand, AffineMap map, Value headIndex,
@@ -290,14 +305,35 @@ Value AttentionTiles::slice(Value operand, AffineMap map, Value headIndex,
 Value AttentionTiles::sliceQuery() {
   return slice(op.getQuery(), op.getQueryMap(), head, AttentionOp::N);
 }
-Value AttentionTiles::sliceKey() {
-  return slice(op.getKey(), op.getKeyMap(), keyHead, AttentionOp::M);
-}
-Value AttentionTiles::sliceValue() {
-  return slice(op.getValue(), op.getValueMap(), keyHead, AttentionOp::M);
-}
 Value AttentionTiles::sliceOutput() {
   return slice(op.getOutput(), op.getOutputMap(), head, AttentionOp::N);
+}
+
+/// [heads, queries, channels] or [queries, heads, channels], without a
+/// dimension of 1.
+Value AttentionTiles::slicePackedQueries() {
+  auto type = cast<MemRefType>(op.getQuery().getType());
+  SmallVector<OpFoldResult> offsets, sizes, strides(4, b.getIndexAttr(1));
+  SmallVector<int64_t> shape;
+  for (AffineExpr expr : op.getQueryMap().getResults()) {
+    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
+    int64_t size = dim == AttentionOp::B   ? 1
+                   : dim == AttentionOp::H ? packedHeads
+                   : dim == AttentionOp::N ? packedQueries
+                                           : headSize;
+    offsets.push_back(dim == AttentionOp::B   ? OpFoldResult(batch)
+                      : dim == AttentionOp::H ? OpFoldResult(head)
+                                              : b.getIndexAttr(0));
+    sizes.push_back(b.getIndexAttr(size));
+    if (size != 1)
+      shape.push_back(size);
+  }
+  if (shape.size() == 1)
+    shape.insert(shape.begin(), 1);
+  MemRefType result = memref::SubViewOp::inferRankReducedResultType(
+      shape, type, offsets, sizes, strides);
+  return memref::SubViewOp::create(b, loc, result, op.getQuery(), offsets,
+                                   sizes, strides);
 }
 
 Value AttentionTiles::sliceRows(Value operand, Value headIndex) {

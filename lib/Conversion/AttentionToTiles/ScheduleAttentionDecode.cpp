@@ -99,13 +99,9 @@ Value DecodeSchedule::loadQueries(Value firstTile) {
   int64_t warps = strategy.getWarps(), stages = strategy.getStages();
   Value buffer =
       allocate(bufferType(1, strategy.getQueryBlock(), tiles.headSize));
-  Value source =
-      tiles.rowsAreHeads
-          ? tiles.sliceHeads(op.getQuery(), op.getQueryMap(), op.getGroupSize())
-          : tiles.sliceQuery();
   Value zero = tiles.index(0);
-  CopyAsyncOp::create(b, loc, source, zero, zero, rows, buffer, zero,
-                      warps * 32, /*warp=*/false);
+  CopyAsyncOp::create(b, loc, tiles.slicePackedQueries(), zero, zero, rows,
+                      buffer, zero, warps * 32, /*warp=*/false);
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
   allocateTiles(warps * stages);
   for (int64_t i = 0; i + 1 != stages; ++i)
@@ -130,7 +126,7 @@ SoftmaxState DecodeSchedule::step(Value tile, SoftmaxState state) {
       tile::MmaOp::create(b, loc, type, query, keyBuffer, stage,
                           tiles.fill(type, 0), /*transpose_b=*/true);
   Value scores = tiles.finishScores(products, zero, tiles.mul(tile, keyBlock),
-                                    /*masked=*/true);
+                                    TileEdge::end);
   Value weights = tiles.weigh(scores, state);
   Value operand =
       ConvertOp::create(b, loc, tiles.operandType(keyBlock), weights);
@@ -232,11 +228,9 @@ void DecodeSchedule::buildMerge() {
       tiles.getKeyTiles(strategy.getQueryBlock(), strategy.getKeyBlock());
   Value first = tiles.floorDiv(keys.firstKey, strategy.getSplitKeys()),
         last = tiles.ceilDiv(keys.lastKey, strategy.getSplitKeys());
-  Value row = tiles.rowsAreHeads
-                  ? arith::RemUIOp::create(b, loc, at[1],
-                                           tiles.index(op.getGroupSize()))
-                        .getResult()
-                  : at[2];
+  Value inGroup =
+      arith::RemUIOp::create(b, loc, at[1], tiles.index(op.getGroupSize()));
+  Value row = tiles.getPackedRow({inGroup, at[2]});
   Type f32 = b.getF32Type();
   auto number = [&](double value) -> Value {
     return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value));
@@ -319,12 +313,9 @@ void DecodeSchedule::buildMerge() {
 
 void DecodeSchedule::build() {
   b.setInsertionPoint(op);
+  tiles.packRows();
   tiles.prepareHost();
-  auto position = op.getQueryMap().getResultPosition(
-      getAffineDimExpr(AttentionOp::N, op.getContext()));
-  tiles.rowsAreHeads =
-      cast<ShapedType>(op.getQuery().getType()).getDimSize(*position) == 1;
-  rows = tiles.rowsAreHeads ? tiles.index(op.getGroupSize()) : tiles.queries;
+  rows = tiles.index(tiles.getNumPackedRows());
   batches = getValueOrCreateConstantIndexOp(
       b, loc, op.getDimSize(b, loc, AttentionOp::B));
   blocks =

@@ -43,8 +43,8 @@ private:
                                 isCounted);
   }
   Value loadQueries(Value firstRow);
-  SoftmaxState loop(Value from, Value to, SoftmaxState state, bool masked);
-  SoftmaxState step(Value tile, SoftmaxState state, bool masked);
+  SoftmaxState loop(Value from, Value to, SoftmaxState state, TileEdge edge);
+  SoftmaxState step(Value tile, SoftmaxState state, TileEdge edge);
   Value stageOf(Value tile) {
     return arith::RemUIOp::create(b, loc, tiles.sub(tile, range.first),
                                   tiles.index(strategy.getStages()));
@@ -71,7 +71,7 @@ Value MmaSchedule::loadQueries(Value warpRow) {
   return tiles.rotate(loaded, firstRow);
 }
 
-SoftmaxState MmaSchedule::step(Value tile, SoftmaxState state, bool masked) {
+SoftmaxState MmaSchedule::step(Value tile, SoftmaxState state, TileEdge edge) {
   int64_t keyBlock = strategy.getKeyBlock(), stages = strategy.getStages();
   // Of the groups committed, all but the last stages - 2 are needed: those up
   // to this tile's.
@@ -87,7 +87,7 @@ SoftmaxState MmaSchedule::step(Value tile, SoftmaxState state, bool masked) {
       tile::MmaOp::create(b, loc, type, query, keyBuffer, stage,
                           tiles.fill(type, 0), /*transpose_b=*/true);
   Value scores =
-      tiles.finishScores(products, firstRow, tiles.mul(tile, keyBlock), masked);
+      tiles.finishScores(products, firstRow, tiles.mul(tile, keyBlock), edge);
   Value weights = tiles.weigh(scores, state);
   Value operand =
       ConvertOp::create(b, loc, tiles.operandType(keyBlock), weights);
@@ -98,15 +98,15 @@ SoftmaxState MmaSchedule::step(Value tile, SoftmaxState state, bool masked) {
 }
 
 SoftmaxState MmaSchedule::loop(Value from, Value to, SoftmaxState state,
-                               bool masked) {
+                               TileEdge edge) {
   auto loop = scf::ForOp::create(
       b, loc, from, to, tiles.index(1),
       ValueRange{state.accumulator, state.maximum, state.sum});
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   ValueRange carried = loop.getRegionIterArgs();
-  SoftmaxState next = step(loop.getInductionVar(),
-                           {carried[0], carried[1], carried[2]}, masked);
+  SoftmaxState next =
+      step(loop.getInductionVar(), {carried[0], carried[1], carried[2]}, edge);
   scf::YieldOp::create(b, loc,
                        ValueRange{next.accumulator, next.maximum, next.sum});
   return {loop.getResult(0), loop.getResult(1), loop.getResult(2)};
@@ -123,9 +123,9 @@ void MmaSchedule::build() {
 
   SoftmaxState state = tiles.start(tiles.valueSize);
   if (op.getBand().first >= 0)
-    state = loop(range.first, range.firstFull, state, /*masked=*/true);
-  state = loop(range.firstFull, range.lastFull, state, /*masked=*/false);
-  state = loop(range.lastFull, range.last, state, /*masked=*/true);
+    state = loop(range.first, range.firstFull, state, TileEdge::end);
+  state = loop(range.firstFull, range.lastFull, state, TileEdge::none);
+  state = loop(range.lastFull, range.last, state, TileEdge::end);
   tiles.finish(state, firstRow);
   finishLaunch();
 }

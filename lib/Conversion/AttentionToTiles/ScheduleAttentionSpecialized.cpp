@@ -40,7 +40,7 @@ using namespace mlir::repo::tile;
 namespace {
 /// Stages of a matrix in shared memory, and who may touch them.
 struct Ring {
-  Value map, matrix, buffer, full, empty;
+  Value map, buffer, full, empty;
 };
 
 /// What a warpgroup carries from tile to tile: the softmax, and the weights of
@@ -75,7 +75,7 @@ private:
   //===--- Memory -------------------------------------------------------===//
   Value makeMap(Value operand, AffineMap layout, AttentionOp::Dim tokens,
                 AttentionOp::Dim channels, MemRefType buffer);
-  Ring makeRing(Value map, Value matrix, int64_t columns);
+  Ring makeRing(Value map, int64_t columns);
   //===--- Roles --------------------------------------------------------===//
   void produce();
   void fill(const Ring &ring, Value use, Value row);
@@ -83,9 +83,9 @@ private:
   void consume(Value member);
   void turnQueries(Value member);
   Carried begin(Value member);
-  Carried step(Value use, Value member, const Carried &carried, bool masked);
+  Carried step(Value use, Value member, const Carried &carried, TileEdge edge);
   Carried loop(Value from, Value to, Value member, const Carried &carried,
-               bool masked);
+               TileEdge edge);
   Value startScores(Value use, Value member);
   Value startSums(Value use, const Carried &carried);
   //===--- Turns --------------------------------------------------------===//
@@ -109,8 +109,9 @@ private:
   void release(const Ring &ring, Value use) {
     ArriveOp::create(b, loc, ring.empty, stageOf(use));
   }
+  Value tileOf(Value use) { return tiles.sub(lastTile, use); }
   Value keyOf(Value use) {
-    return tiles.mul(tiles.sub(lastTile, use), strategy.getKeyBlock());
+    return tiles.mul(tileOf(use), strategy.getKeyBlock());
   }
   Value compare(arith::CmpIPredicate predicate, Value x, Value y) {
     return arith::CmpIOp::create(b, loc, predicate, x, y);
@@ -173,10 +174,10 @@ Value SpecializedSchedule::makeMap(Value operand, AffineMap layout,
   return nvgpu::TmaCreateDescriptorOp::create(b, loc, type, unranked, boxSizes);
 }
 
-Ring SpecializedSchedule::makeRing(Value map, Value matrix, int64_t columns) {
+Ring SpecializedSchedule::makeRing(Value map, int64_t columns) {
   int64_t stages = strategy.getStages();
   Value buffer = allocate(bufferType(stages, strategy.getKeyBlock(), columns));
-  return {map, matrix, buffer, Value(), Value()};
+  return {map, buffer, Value(), Value()};
 }
 
 //===----------------------------------------------------------------------===//
@@ -196,18 +197,20 @@ void SpecializedSchedule::fill(const Ring &ring, Value use, Value row) {
 /// of the block sees, where even NaN may lie. A tile with such rows is copied
 /// by the warp, with zeros in their place.
 void SpecializedSchedule::fillEdge(Value use, Value row) {
-  Ring *rings[] = {&keys, &values};
-  for (Ring *ring : rings) {
+  std::pair<Ring *, TileRows> copies[] = {
+      {&keys, tiles.getKeyRows(row, range)},
+      {&values, tiles.getValueRows(row, range)}};
+  for (auto &[ring, rows] : copies) {
     waitEmpty(*ring, use);
-    CopyAsyncOp::create(b, loc, ring->matrix, row, range.firstKey,
-                        range.lastKey, ring->buffer, stageOf(use),
-                        /*threads=*/32, /*warp=*/false);
+    CopyAsyncOp::create(b, loc, rows.matrix, rows.row, rows.from, rows.to,
+                        ring->buffer, stageOf(use), /*threads=*/32,
+                        /*warp=*/false, rows.where);
   }
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
   NVVM::CpAsyncWaitGroupOp::create(b, loc, 0);
   fenceProxy();
   synchronizeWarp();
-  for (Ring *ring : rings)
+  for (auto &[ring, rows] : copies)
     ArriveOp::create(b, loc, ring->full, stageOf(use));
 }
 
@@ -236,6 +239,9 @@ void SpecializedSchedule::produce() {
       b, loc, compare(arith::CmpIPredicate::sge, row, range.firstKey),
       compare(arith::CmpIPredicate::sle, tiles.add(row, tiles.index(keyBlock)),
               end));
+  if (op.getMask())
+    inside =
+        arith::AndIOp::create(b, loc, inside, tiles.isTileSeen(tileOf(use)));
   auto choice = scf::IfOp::create(b, loc, TypeRange(), inside,
                                   /*withElseRegion=*/true);
   b.setInsertionPointToStart(choice.thenBlock());
@@ -318,7 +324,7 @@ Carried SpecializedSchedule::begin(Value member) {
   release(keys, use);
   Carried carried = {tiles.start(tiles.valueSize), Value()};
   Value row = tiles.add(firstQuery, tiles.mul(member, strategy.getRows()));
-  Value scores = tiles.finishScores(products, row, keyOf(use), /*masked=*/true);
+  Value scores = tiles.finishScores(products, row, keyOf(use), TileEdge::end);
   // There is nothing to scale yet.
   Value alpha, weights = tiles.weigh(scores, carried.state, &alpha);
   carried.weights = ConvertOp::create(
@@ -327,7 +333,7 @@ Carried SpecializedSchedule::begin(Value member) {
 }
 
 Carried SpecializedSchedule::step(Value use, Value member,
-                                  const Carried &carried, bool masked) {
+                                  const Carried &carried, TileEdge edge) {
   Value before = tiles.sub(use, tiles.index(1));
   Carried next = carried;
   waitFull(keys, use);
@@ -339,7 +345,7 @@ Carried SpecializedSchedule::step(Value use, Value member,
   Value products = WaitMmaOp::create(b, loc, scoresPending, Value(), 1);
   release(keys, use);
   Value row = tiles.add(firstQuery, tiles.mul(member, strategy.getRows()));
-  Value scores = tiles.finishScores(products, row, keyOf(use), masked);
+  Value scores = tiles.finishScores(products, row, keyOf(use), edge);
   Value alpha, weights = tiles.weigh(scores, next.state, &alpha);
   Value sums = WaitMmaOp::create(b, loc, sumsPending, next.state.sum, 0);
   release(values, before);
@@ -350,13 +356,13 @@ Carried SpecializedSchedule::step(Value use, Value member,
 }
 
 Carried SpecializedSchedule::loop(Value from, Value to, Value member,
-                                  const Carried &carried, bool masked) {
+                                  const Carried &carried, TileEdge edge) {
   auto loop =
       scf::ForOp::create(b, loc, from, to, tiles.index(1), carried.toVector());
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   Carried next = step(loop.getInductionVar(), member,
-                      Carried::of(loop.getRegionIterArgs()), masked);
+                      Carried::of(loop.getRegionIterArgs()), edge);
   scf::YieldOp::create(b, loc, next.toVector());
   return Carried::of(loop.getResults());
 }
@@ -384,10 +390,10 @@ void SpecializedSchedule::consume(Value member) {
       fullFrom, tiles.sub(count, tiles.sub(range.firstFull, range.first)));
   Carried carried = begin(member);
   if (op.getBand().second >= 0)
-    carried = loop(one, fullFrom, member, carried, /*masked=*/true);
-  carried = loop(fullFrom, fullTo, member, carried, /*masked=*/false);
+    carried = loop(one, fullFrom, member, carried, TileEdge::band);
+  carried = loop(fullFrom, fullTo, member, carried, TileEdge::none);
   if (op.getBand().first >= 0)
-    carried = loop(fullTo, count, member, carried, /*masked=*/true);
+    carried = loop(fullTo, count, member, carried, TileEdge::band);
 
   Value before = tiles.sub(count, one);
   waitFull(values, before);
@@ -405,6 +411,7 @@ void SpecializedSchedule::consume(Value member) {
 void SpecializedSchedule::build() {
   b.setInsertionPoint(op);
   tiles.prepareHost();
+  tiles.prepareSeenTiles(strategy.getKeyBlock());
   int64_t keyBlock = strategy.getKeyBlock(), stages = strategy.getStages();
   queryMap =
       makeMap(op.getQuery(), op.getQueryMap(), AttentionOp::N, AttentionOp::D,
@@ -421,8 +428,8 @@ void SpecializedSchedule::build() {
 
   queries =
       allocate(bufferType(consumers(), strategy.getRows(), tiles.headSize));
-  keys = makeRing(keyMap, tiles.sliceKey(), tiles.headSize);
-  values = makeRing(valueMap, tiles.sliceValue(), tiles.valueSize);
+  keys = makeRing(keyMap, tiles.headSize);
+  values = makeRing(valueMap, tiles.valueSize);
   queriesFull = allocateBarriers(consumers(), 1);
   for (Ring *ring : {&keys, &values}) {
     ring->full = allocateBarriers(stages, 1);

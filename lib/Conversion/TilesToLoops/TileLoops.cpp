@@ -118,6 +118,7 @@ SmallVector<Value> SequentialTiles::inlineBody(Block &body,
 void SequentialTiles::lowerCopy(CopyAsyncOp op) {
   Value target = get(op.getTarget()), source = get(op.getSource());
   int64_t columns = cast<MemRefType>(target.getType()).getDimSize(2);
+  MemRefType type = op.getSource().getType();
   forEach({op.getCopiedRows(), columns}, [&](ValueRange at) {
     Value row = arith::AddIOp::create(b, loc, get(op.getRow()), at[0]);
     Value isBefore = isBelow(row, get(op.getFrom()));
@@ -126,10 +127,18 @@ void SequentialTiles::lowerCopy(CopyAsyncOp op) {
         arith::XOrIOp::create(
             b, loc, isBefore,
             arith::ConstantOp::create(b, loc, b.getBoolAttr(true))));
-    Value place =
+    if (op.getWhere())
+      exists = loadIf(exists, get(op.getWhere()), row);
+    SmallVector<Value> place = {row, at[1]};
+    if (type.getRank() == 3) {
+      Value rows = index(type.getDimSize(1));
+      place[0] = arith::RemUIOp::create(b, loc, row, rows);
+      place.insert(place.begin(), arith::DivUIOp::create(b, loc, row, rows));
+    }
+    Value targetRow =
         arith::AddIOp::create(b, loc, at[0], index(op.getTargetRow()));
-    store(loadIf(exists, source, {row, at[1]}), target,
-          {get(op.getStage()), place, at[1]});
+    store(loadIf(exists, source, place), target,
+          {get(op.getStage()), targetRow, at[1]});
   });
 }
 

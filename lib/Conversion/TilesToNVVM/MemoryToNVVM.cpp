@@ -73,15 +73,12 @@ struct CopyAsyncPattern : OpConversionPattern<CopyAsyncOp> {
     RowAddress address(t, op.getSource());
     Value wide = arith::ExtUIOp::create(rewriter, loc, rewriter.getI64Type(),
                                         t.shiftLeft(chunk, 4));
-    Value row = arith::AddIOp::create(
-        rewriter, loc, op.getRow(),
-        arith::IndexCastOp::create(rewriter, loc, rewriter.getIndexType(),
-                                   firstRow));
-    Value source = t.move(address.get(t, row), wide);
-    Value step = arith::MulIOp::create(
-        rewriter, loc, address.rowBytes,
-        arith::ConstantOp::create(rewriter, loc,
-                                  rewriter.getI64IntegerAttr(rowsAtOnce)));
+    auto sourceRow = [&](Value r) -> Value {
+      return arith::AddIOp::create(rewriter, loc, op.getRow(), t.toIndex(r));
+    };
+    auto sourceOf = [&](Value r) -> Value {
+      return t.move(address.get(t, sourceRow(r)), wide);
+    };
     // The swizzle begins anew with every eighth row.
     Value start =
         t.move(t.stage(adaptor.getTarget().front(), type, op.getStage()),
@@ -95,16 +92,29 @@ struct CopyAsyncPattern : OpConversionPattern<CopyAsyncOp> {
       return t.move(start, t.add(panel, t.add(t.shiftLeft(r, 7),
                                               t.shiftLeft(swizzled, 4))));
     };
-    auto copy = [&](Value r, Value target, Value from) {
+    // How much of a chunk is copied: 16 bytes or none.
+    auto bytesOf = [&](Value r) -> Value {
       Value exists =
           t.compare(arith::CmpIPredicate::ult,
                     arith::SubIOp::create(rewriter, loc, r, low), count);
-      Value bytes =
-          arith::SelectOp::create(rewriter, loc, exists, t.i32(16), t.i32(0));
+      if (op.getWhere())
+        exists = loadIf(t, exists, op.getWhere(), sourceRow(r));
+      return arith::SelectOp::create(rewriter, loc, exists, t.i32(16),
+                                     t.i32(0));
+    };
+    auto copy = [&](Value target, Value from, Value bytes) {
       NVVM::CpAsyncOp::create(rewriter, loc, target, from, 16,
                               NVVM::LoadCacheModifierKind::CG, bytes);
     };
-    rewriter.eraseOp(op);
+    Value source = sourceOf(firstRow), step;
+    if (!address.isNested())
+      step = arith::MulIOp::create(
+          rewriter, loc, address.rowBytes,
+          arith::ConstantOp::create(rewriter, loc,
+                                    rewriter.getI64IntegerAttr(rowsAtOnce)));
+    auto next = [&](Value from, Value r) {
+      return step ? t.move(from, step) : sourceOf(r);
+    };
     // Few threads with much to do go round: the addresses of all their chunks
     // would take hundreds of registers.
     if (rows / rowsAtOnce > maxUnrolledCopies) {
@@ -114,20 +124,43 @@ struct CopyAsyncPattern : OpConversionPattern<CopyAsyncOp> {
       rewriter.setInsertionPointToStart(loop.getBody());
       Value r = t.add(firstRow, loop.getInductionVar());
       Value from = loop.getRegionIterArg(0);
-      copy(r, place(r), from);
-      scf::YieldOp::create(rewriter, loc, t.move(from, step));
+      copy(place(r), from, bytesOf(r));
+      scf::YieldOp::create(rewriter, loc, next(from, t.add(r, rowsAtOnce)));
+      rewriter.eraseOp(op);
       return success();
     }
+    // Loads, if there are any, all before the first copy needs one.
+    SmallVector<Value> bytes;
+    for (int64_t first = 0; first != rows; first += rowsAtOnce)
+      bytes.push_back(bytesOf(t.add(firstRow, first)));
     for (int64_t first = 0; first != rows; first += rowsAtOnce) {
       Value r = t.add(firstRow, first);
       Value target = rowsAtOnce % 8 == 0
                          ? t.move(place(firstRow), first * panelRowBytes)
                          : place(r);
-      copy(r, target, source);
-      if (first + rowsAtOnce != rows)
-        source = t.move(source, step);
+      if (first != 0)
+        source = next(source, r);
+      copy(target, source, bytes[first / rowsAtOnce]);
     }
+    rewriter.eraseOp(op);
     return success();
+  }
+
+private:
+  /// Element `index` of a vector of booleans where `exists`, and false.
+  static Value loadIf(ThreadBuilder &t, Value exists, Value vector,
+                      Value index) {
+    auto branch = scf::IfOp::create(
+        t.b, t.loc, exists,
+        [&](OpBuilder &b, Location loc) {
+          Value loaded = memref::LoadOp::create(b, loc, vector, index);
+          scf::YieldOp::create(b, loc, loaded);
+        },
+        [&](OpBuilder &b, Location loc) {
+          Value no = arith::ConstantOp::create(b, loc, b.getBoolAttr(false));
+          scf::YieldOp::create(b, loc, no);
+        });
+    return branch.getResult(0);
   }
 };
 
@@ -200,10 +233,8 @@ struct LoadRowsPattern : OpConversionPattern<LoadRowsOp> {
     FragmentType type = op.getResult().getType();
     SmallVector<Value> registers;
     for (int64_t i = 0; i != type.getNumElements(); ++i) {
-      Value row = arith::AddIOp::create(
-          rewriter, loc, op.getRow(),
-          arith::IndexCastOp::create(rewriter, loc, rewriter.getIndexType(),
-                                     t.rowOf(type, i)));
+      Value row = arith::AddIOp::create(rewriter, loc, op.getRow(),
+                                        t.toIndex(t.rowOf(type, i)));
       Value exists = t.compare(arith::CmpIPredicate::slt, row, op.getLimit());
       auto branch = scf::IfOp::create(
           rewriter, loc, exists,
@@ -235,10 +266,8 @@ struct StorePattern : OpConversionPattern<StoreOp> {
     FragmentType rows = type.getRowType(rewriter.getF32Type());
     RowAddress address(t, op.getTarget());
     for (int64_t i = 0; i != rows.getNumElements(); ++i) {
-      Value row = arith::AddIOp::create(
-          rewriter, loc, op.getRow(),
-          arith::IndexCastOp::create(rewriter, loc, rewriter.getIndexType(),
-                                     t.rowOf(rows, i)));
+      Value row = arith::AddIOp::create(rewriter, loc, op.getRow(),
+                                        t.toIndex(t.rowOf(rows, i)));
       Value writes = t.compare(arith::CmpIPredicate::slt, row, op.getLimit());
       // The four threads of a row have the same element of a row vector.
       if (type.isRow())

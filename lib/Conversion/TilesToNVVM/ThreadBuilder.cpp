@@ -24,6 +24,9 @@ Value ThreadBuilder::index(int64_t value) {
 Value ThreadBuilder::toI32(Value index) {
   return arith::IndexCastOp::create(b, loc, b.getI32Type(), index);
 }
+Value ThreadBuilder::toIndex(Value number) {
+  return arith::IndexCastOp::create(b, loc, b.getIndexType(), number);
+}
 Value ThreadBuilder::add(Value x, Value y) {
   return arith::AddIOp::create(b, loc, x, y);
 }
@@ -146,12 +149,25 @@ RowAddress::RowAddress(ThreadBuilder &t, Value memref) {
   start = arith::AddIOp::create(b, t.loc, start, scale(metadata.getOffset()));
   base = LLVM::IntToPtrOp::create(
       b, t.loc, LLVM::LLVMPointerType::get(b.getContext(), 1), start);
-  rowBytes = scale(metadata.getStrides().front());
+  rowBytes = scale(metadata.getStrides()[type.getRank() == 3]);
+  if (type.getRank() == 3)
+    matrixBytes = scale(metadata.getStrides().front());
+  matrixRows = type.getRank() == 3 ? type.getDimSize(1) : 0;
 }
 
 Value RowAddress::get(ThreadBuilder &t, Value row) const {
-  Value wide = arith::IndexCastOp::create(t.b, t.loc, t.b.getI64Type(), row);
-  return t.move(base, arith::MulIOp::create(t.b, t.loc, wide, rowBytes));
+  auto offset = [&](Value count, Value bytes) -> Value {
+    Value wide =
+        arith::IndexCastOp::create(t.b, t.loc, t.b.getI64Type(), count);
+    return arith::MulIOp::create(t.b, t.loc, wide, bytes);
+  };
+  if (!isNested())
+    return t.move(base, offset(row, rowBytes));
+  Value rows = t.index(matrixRows);
+  Value matrix = arith::DivUIOp::create(t.b, t.loc, row, rows);
+  Value rest = arith::RemUIOp::create(t.b, t.loc, row, rows);
+  return t.move(t.move(base, offset(matrix, matrixBytes)),
+                offset(rest, rowBytes));
 }
 
 Value mlir::repo::tile::getElement(ThreadBuilder &t, FragmentType type,

@@ -29,6 +29,7 @@ public:
   Value i32(int64_t value);
   Value index(int64_t value);
   Value toI32(Value index);
+  Value toIndex(Value number);
   Value add(Value x, Value y);
   Value add(Value x, int64_t y);
   Value mul(Value x, int64_t y);
@@ -75,12 +76,16 @@ public:
 };
 
 /// The address of element [row, 0] of a strided matrix or of element [row] of a
-/// vector in global memory, and the bytes from row to row.
+/// vector in global memory, and the bytes from row to row. Of several matrices
+/// the rows lie one matrix after another.
 struct RowAddress {
   RowAddress(ThreadBuilder &t, Value memref);
   /// `row` is an index.
   Value get(ThreadBuilder &t, Value row) const;
-  Value base, rowBytes;
+  /// Whether the rows are those of several matrices.
+  bool isNested() const { return bool(matrixBytes); }
+  Value base, rowBytes, matrixBytes;
+  int64_t matrixRows;
 };
 
 /// Element `index` of a thread's part of a fragment.

@@ -45,6 +45,16 @@ func.func @copy_async_c1(%k: memref<?x64xbf16>, %i: index) {
 
 // -----
 
+func.func @copy_async_c1_matrices(%k: memref<2x?x128xbf16>, %i: index) {
+  %0 = repo_tile.shared_buffer {offset = 0} : memref<1x2x64x64xbf16, #gpu.address_space<workgroup>>
+  // expected-error @+1 {{expected matrices of a static number of rows, got 'memref<2x?x128xbf16>'}}
+  repo_tile.copy_async %k[%i] rows(%i to %i) into %0[%i] {threads = 128}
+    : memref<2x?x128xbf16>, memref<1x2x64x64xbf16, #gpu.address_space<workgroup>>
+  return
+}
+
+// -----
+
 func.func @copy_async_c2_warp(%k: memref<?x128xbf16>, %i: index) {
   %0 = repo_tile.shared_buffer {offset = 0} : memref<1x2x64x64xbf16, #gpu.address_space<workgroup>>
   // expected-error @+1 {{expected 32 `threads` with `warp`, got 128}}

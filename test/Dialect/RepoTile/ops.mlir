@@ -54,3 +54,13 @@ func.func @joined(%a: !repo_tile.fragment<64x64xbf16, wgmma_a>, %m: memref<?x64x
   %2 = repo_tile.wait_mma %1 {left = 0} : !repo_tile.pending<64x32xf32, wgmma_acc>
   return %2 : !repo_tile.fragment<64x32xf32, wgmma_acc>
 }
+
+// Rows that a vector names, of two matrices one after another.
+// CHECK-LABEL: func.func @rows_somewhere
+func.func @rows_somewhere(%x: memref<?x4x64xf16, strided<[?, ?, 1], offset: ?>>, %seen: memref<?xi1, strided<[1], offset: ?>>, %i: index) {
+  %0 = repo_tile.shared_buffer {offset = 0} : memref<1x1x16x64xf16, #gpu.address_space<workgroup>>
+  // CHECK: repo_tile.copy_async %{{.*}}[%{{.*}}] rows(%{{.*}} to %{{.*}}) where(%{{.*}} : memref<?xi1, strided<[1], offset: ?>>) into
+  repo_tile.copy_async %x[%i] rows(%i to %i) where(%seen : memref<?xi1, strided<[1], offset: ?>>) into %0[%i] {threads = 32}
+    : memref<?x4x64xf16, strided<[?, ?, 1], offset: ?>>, memref<1x1x16x64xf16, #gpu.address_space<workgroup>>
+  return
+}

@@ -75,8 +75,6 @@ static std::string getObstacle(AttentionOp op) {
   if (op.getKeyPositions() &&
       typeOf(op.getKeyPositions()).getDimSize(1) > op.getNumKeyValueHeads())
     return "its keys turn with every query head of a group";
-  if (op.getMask())
-    return "keys that its mask hides may be NaN";
   if (int64_t pageSize = getPageSize(op); pageSize % 64 != 0)
     return "its pages do not hold a multiple of 64 tokens";
   return "";
@@ -117,9 +115,8 @@ static int64_t getDecodeRows(AttentionOp op) {
   int64_t queries = typeOf(op.getQuery()).getDimSize(position),
           group = op.getGroupSize();
   bool wide = std::max(op.getHeadSize(), getValueSize(op)) == 128;
-  if (queries == 1 && group <= (wide ? 16 : 32))
-    return group;
-  return group == 1 && queries > 0 && queries <= 16 ? queries : 0;
+  int64_t rows = queries * group;
+  return queries > 0 && rows <= (wide ? 16 : 32) ? rows : 0;
 }
 
 /// Tiles of 16 keys, as deep as shared memory lets the copies of four warps be.
@@ -137,34 +134,27 @@ static KernelStrategyAttr selectDecode(AttentionOp op, int64_t rows,
 }
 
 /// The largest tiles of keys with which the kernels leave ptxas registers
-/// enough: a window is one loop more, bias and frequencies are addresses to
-/// keep. mma: 16 queries a warp, two blocks on a multiprocessor. wgmma: two
-/// warpgroups share keys and values; a third copies, but where several of those
-/// come together.
+/// enough: a window is one loop more, bias and mask are addresses and numbers
+/// to keep. mma: 16 queries a warp, two blocks on a multiprocessor. wgmma: two
+/// warpgroups share keys and values; a third feeds the copy engine, which knows
+/// tensors, but no pages.
 static KernelStrategyAttr select(AttentionOp op, StringRef chip) {
-  if (int64_t rows = getDecodeRows(op); rows && !op.getBias())
+  if (int64_t rows = getDecodeRows(op))
     return selectDecode(op, rows, chip);
-  bool wide = std::max(op.getHeadSize(), getValueSize(op)) == 128;
-  int64_t extras =
-      bool(op.getWindow()) + bool(op.getBias()) + bool(op.getOmega());
-  // The copy engine knows tensors, no pages.
-  if (chip == "sm_90a" && extras < 2 && !op.getOmega() && !getPageSize(op))
-    return KernelStrategyAttr::get(op.getContext(), MatrixUnit::wgmma,
-                                   /*query_block=*/128,
-                                   /*key_block=*/wide && extras ? 96 : 128,
-                                   /*stages=*/2, /*warps=*/8, /*producers=*/1,
-                                   /*split_keys=*/0);
+  bool wide = std::max(op.getHeadSize(), getValueSize(op)) == 128,
+       loads = op.getBias() || op.getMask(), extras = loads || op.getWindow();
   if (chip == "sm_90a") {
-    int64_t keys = (wide ? 96 : 128) - (extras ? 32 : 0);
+    int64_t pageSize = getPageSize(op);
+    bool both = op.getBias() && op.getMask();
+    int64_t keys = (wide ? extras : both) ? 96 : 128;
+    if (pageSize)
+      keys = (wide ? 96 : 128) - (extras ? 32 : 0);
     // A tile of keys lies in one page.
-    while (int64_t pageSize = getPageSize(op))
-      if (pageSize % keys == 0)
-        break;
-      else
-        keys -= 16;
+    while (pageSize % keys != 0)
+      keys -= 16;
     return KernelStrategyAttr::get(op.getContext(), MatrixUnit::wgmma,
                                    /*query_block=*/128, keys, /*stages=*/2,
-                                   /*warps=*/8, /*producers=*/0,
+                                   /*warps=*/8, /*producers=*/pageSize ? 0 : 1,
                                    /*split_keys=*/0);
   }
   return KernelStrategyAttr::get(op.getContext(), MatrixUnit::mma,

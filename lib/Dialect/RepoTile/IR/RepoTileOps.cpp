@@ -44,9 +44,12 @@ LogicalResult CopyAsyncOp::verify() {
     return emitOpError("expected elements ")
            << target.getElementType() << " as in the stage, got "
            << source.getElementType();
-  if (source.getDimSize(1) != columns || !hasUnitStride(source))
+  if (source.getShape().back() != columns || !hasUnitStride(source))
     return emitOpError("expected a source with ")
            << columns << " columns side by side, got " << source;
+  if (source.getRank() == 3 && source.isDynamicDim(1))
+    return emitOpError("expected matrices of a static number of rows, got ")
+           << source;
   int64_t firstRow = getTargetRow(), copied = getCopiedRows();
   if (firstRow < 0 || firstRow % 8 != 0 || copied <= 0 ||
       firstRow + copied > rows)

@@ -76,8 +76,8 @@ def RepoTile_SharedBufferOp : RepoTile_Op<"shared_buffer", [Pure]> {
 def RepoTile_CopyAsyncOp : RepoTile_Op<"copy_async", [MemoryEffects<[MemRead, MemWrite]>]> {
   let summary = "start to copy rows of a matrix into a stage of a shared buffer";
   let description = [{
-    Row `r` of the stage becomes row `row + r` of the source where `from <= row + r < to`, and
-    zeros elsewhere, without a read of the source. The first `threads` threads of the
+    Row `r` of the stage becomes row `row + r` of the source where `from <= row + r < to` and, with `where`,
+    `where[row + r]` is set, and zeros elsewhere, without a read of the source. The first `threads` threads of the
     block share the work in chunks of 16 bytes; each one's part is complete when it has waited
     for the group of copies that it commits next (`nvvm.cp.async.commit.group`).
     (Sequentially it is complete at once.)
@@ -85,9 +85,11 @@ def RepoTile_CopyAsyncOp : RepoTile_Op<"copy_async", [MemoryEffects<[MemRead, Me
     With `num_rows` these are rows `target_row`, `target_row + 1`, ... of the stage, so many, and the others stay: matrices one
     below the other are one operand.
 
+    The rows of a source of rank 3 are those of its matrices, one matrix after another.
+
     Constraints:
     - (C1) the source is a matrix with the elements of the stage and as many columns, which lie
-      side by side.
+      side by side, or several with a static number of rows.
     - (C2) `threads` is a multiple of 32 that divides the chunks that are written, and is a
       multiple of the chunks of a row; with `warp` it is 32.
     - (C3) `target_row` is a multiple of 8, and the rows end within the stage.
@@ -108,12 +110,24 @@ def RepoTile_CopyAsyncOp : RepoTile_Op<"copy_async", [MemoryEffects<[MemRead, Me
     }
     ```
   }];
-  let arguments = (ins StridedMemRefRankOf<[BF16, F16], [2]>:$source, Index:$row, Index:$from, Index:$to,
+  let arguments = (ins StridedMemRefRankOf<[BF16, F16], [2, 3]>:$source, Index:$row, Index:$from, Index:$to,
                        RepoTile_Shared:$target, Index:$stage, I64Attr:$threads, UnitAttr:$warp,
-                       DefaultValuedAttr<I64Attr, "0">:$target_row, DefaultValuedAttr<I64Attr, "0">:$num_rows);
+                       DefaultValuedAttr<I64Attr, "0">:$target_row, DefaultValuedAttr<I64Attr, "0">:$num_rows,
+                       Optional<StridedMemRefRankOf<[I1], [1]>>:$where);
+  let builders = [
+    OpBuilder<(ins "::mlir::Value":$source, "::mlir::Value":$row, "::mlir::Value":$from, "::mlir::Value":$to,
+                   "::mlir::Value":$target, "::mlir::Value":$stage, "int64_t":$threads, "bool":$warp,
+                   CArg<"int64_t", "0">:$targetRow, CArg<"int64_t", "0">:$numRows), [{
+      build($_builder, $_state, source, row, from, to, target, stage, threads, warp, targetRow, numRows, ::mlir::Value());
+    }]>,
+    OpBuilder<(ins "::mlir::Value":$source, "::mlir::Value":$row, "::mlir::Value":$from, "::mlir::Value":$to,
+                   "::mlir::Value":$target, "::mlir::Value":$stage, "int64_t":$threads, "bool":$warp,
+                   "::mlir::Value":$where), [{
+      build($_builder, $_state, source, row, from, to, target, stage, threads, warp, 0, 0, where);
+    }]>];
   let assemblyFormat = [{
-    $source `[` $row `]` `rows` `(` $from `to` $to `)` `into` $target `[` $stage `]` attr-dict
-    `:` type($source) `,` type($target)
+    $source `[` $row `]` `rows` `(` $from `to` $to `)` (`where` `(` $where^ `:` type($where) `)`)?
+    `into` $target `[` $stage `]` attr-dict `:` type($source) `,` type($target)
   }];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
