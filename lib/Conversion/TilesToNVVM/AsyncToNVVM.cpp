@@ -83,17 +83,6 @@ static Value getBarrier(ThreadBuilder &t, Value barriers, Value stage) {
 }
 
 namespace {
-struct BarriersPattern : OpConversionPattern<BarriersOp> {
-  using OpConversionPattern::OpConversionPattern;
-  LogicalResult
-  matchAndRewrite(BarriersOp op, OneToNOpAdaptor adaptor,
-                  ConversionPatternRewriter &rewriter) const override {
-    ThreadBuilder t(rewriter, op.getLoc());
-    rewriter.replaceOp(op, t.sharedMemory(int64_t(op.getOffset())));
-    return success();
-  }
-};
-
 struct InitBarriersPattern : OpConversionPattern<InitBarriersOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
@@ -206,6 +195,7 @@ struct CopyTensorPattern : OpConversionPattern<CopyTensorOp> {
 
 void mlir::repo::tile::populateAsyncPatterns(const TypeConverter &types,
                                              RewritePatternSet &patterns) {
-  patterns.add<BarriersPattern, InitBarriersPattern, ArrivePattern, WaitPattern,
-               CopyTensorPattern>(types, patterns.getContext());
+  patterns.add<SharedPlacePattern<BarriersOp>, InitBarriersPattern,
+               ArrivePattern, WaitPattern, CopyTensorPattern>(
+      types, patterns.getContext());
 }

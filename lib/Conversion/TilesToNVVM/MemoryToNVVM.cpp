@@ -31,17 +31,6 @@ static void keepLoop(scf::ForOp loop) {
 }
 
 namespace {
-struct SharedBufferPattern : OpConversionPattern<SharedBufferOp> {
-  using OpConversionPattern::OpConversionPattern;
-  LogicalResult
-  matchAndRewrite(SharedBufferOp op, OneToNOpAdaptor adaptor,
-                  ConversionPatternRewriter &rewriter) const override {
-    ThreadBuilder t(rewriter, op.getLoc());
-    rewriter.replaceOp(op, t.sharedMemory(int64_t(op.getOffset())));
-    return success();
-  }
-};
-
 struct CopyAsyncPattern : OpConversionPattern<CopyAsyncOp> {
   using OpConversionPattern::OpConversionPattern;
   LogicalResult
@@ -314,7 +303,7 @@ private:
 
 void mlir::repo::tile::populateMemoryPatterns(const TypeConverter &types,
                                               RewritePatternSet &patterns) {
-  patterns.add<SharedBufferPattern, CopyAsyncPattern, LoadSharedPattern,
-               StoreSharedPattern, LoadRowsPattern, StorePattern>(
-      types, patterns.getContext());
+  patterns.add<SharedPlacePattern<SharedBufferOp>, CopyAsyncPattern,
+               LoadSharedPattern, StoreSharedPattern, LoadRowsPattern,
+               StorePattern>(types, patterns.getContext());
 }

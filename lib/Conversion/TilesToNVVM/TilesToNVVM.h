@@ -88,6 +88,18 @@ struct RowAddress {
   int64_t matrixRows;
 };
 
+/// An op that names what lies `offset` bytes into the dynamic shared memory.
+template <typename Op> struct SharedPlacePattern : OpConversionPattern<Op> {
+  using OpConversionPattern<Op>::OpConversionPattern;
+  LogicalResult
+  matchAndRewrite(Op op, typename Op::Adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    ThreadBuilder t(rewriter, op.getLoc());
+    rewriter.replaceOp(op, t.sharedMemory(int64_t(op.getOffset())));
+    return success();
+  }
+};
+
 /// Element `index` of a thread's part of a fragment.
 Value getElement(ThreadBuilder &t, FragmentType type, ValueRange registers,
                  int64_t index);
