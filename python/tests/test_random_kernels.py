@@ -1,8 +1,8 @@
 """Random configurations of the attention kernels, on the emulator, against float64.
 
 The suite runs 300 of every path, over 20 sets of static properties (a compiled kernel each);
-`python python/tests/test_random_kernels.py 3000` runs that many, and says how near the bound they come. Seeded: configuration i of a path
-is always the same. Bound: twice the error of a plain evaluation in the type, and one rounding of the result; where there
+`python python/tests/test_random_kernels.py 3000 [PATH...]` runs that many, and says how near the bound they come.
+Seeded: configuration i of a path is always the same. Bound: twice the error of a plain evaluation in the type, and one rounding of the result; where there
 are few queries, whose plain evaluation may be right by luck, the largest of 16 draws of such queries. What no query sees
 is NaN: rows past the lengths, pages that nobody has, keys that a mask hides.
 """
@@ -206,14 +206,14 @@ def test_random(path, kernel, folder):
         run(path, index, folder)
 
 
-def main(count):
+def main(count, paths):
     import tempfile
     with tempfile.TemporaryDirectory() as folder:
-        for path in PATHS:
+        for path in paths or PATHS:
             nearest = [run(path, index, folder) for index in range(count)]
             print(f"{path}: {count} configurations, {len({i % STATIC for i in range(count)})} kernels, nearest to the bound "
                   f"{max(nearest):.2f}, mean {np.mean(nearest):.2f}", flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2:])
