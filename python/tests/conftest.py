@@ -27,6 +27,17 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "xdist_group: tests that run in one process, with pytest-xdist")
 
 
+@pytest.fixture(autouse=True)
+def order_of_the_emulator():
+    """A test that asks for another order does so for itself alone."""
+    before = os.environ.get("REPO_EMULATOR_ORDER")
+    yield
+    if before is None:
+        os.environ.pop("REPO_EMULATOR_ORDER", None)
+    else:
+        os.environ["REPO_EMULATOR_ORDER"] = before
+
+
 @pytest.fixture(scope="session")
 def run():
     """Runs a tool of the build; returns (exit status, standard output, standard error)."""

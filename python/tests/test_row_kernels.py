@@ -128,8 +128,11 @@ def chain_case():
     return (q, k, v, wq, wk, z, at, kc, vc, out), exact, bound
 
 
-def test_chain_of_the_benchmark(folder, chain):  # noqa: F811
-    """Norms, rotation, cache and attention as benchmark/suites/chain.py runs them on a device."""
+@pytest.mark.parametrize("order", range(3))
+def test_chain_of_the_benchmark(folder, chain, monkeypatch, order):  # noqa: F811
+    """Norms, rotation, cache and attention as benchmark/suites/chain.py runs them on a device. Sums of queries and keys start
+    from the same zeros, so they lie in memory that one thread writes and all read."""
+    monkeypatch.setenv("REPO_EMULATOR_ORDER", str(order))
     arguments, exact, bound = chain_case()
     emulated_entry(chain.source(HEADS_OF_CHAIN, SIZE_OF_CHAIN).replace("@chain", "@f"), folder)(*arguments)
     assert np.abs(arguments[-1].astype(np.float64) - exact).max() <= bound

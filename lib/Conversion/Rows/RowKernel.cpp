@@ -388,15 +388,15 @@ void RowKernel::writeReduction(linalg::LinalgOp op) {
   Value neutral =
       arith::ConstantOp::create(b, loc, *arith::getNeutralElement(combiner));
   Value sum = combineBlock(combiner, sumUnits(op, thread, threads, neutral));
-  sum = addStart(op, sum, SmallVector<Value>(op.getNumLoops(), index(0)));
+  SmallVector<Value> coordinates(op.getNumLoops(), index(0));
   if (isScalar(getRoot(init.get()))) {
-    scalars[getRoot(init.get())] = sum;
+    scalars[getRoot(init.get())] = addStart(op, sum, coordinates);
     return;
   }
+  // What is there before is read by the thread that then writes.
   onlyIf(thread, index(0), [&] {
-    SmallVector<Value> coordinates(op.getNumLoops(), index(0));
-    memref::StoreOp::create(b, loc, sum, map(init.get()),
-                            getIndices(init, coordinates));
+    memref::StoreOp::create(b, loc, addStart(op, sum, coordinates),
+                            map(init.get()), getIndices(init, coordinates));
   });
 }
 

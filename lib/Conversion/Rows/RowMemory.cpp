@@ -85,7 +85,9 @@ void RowKernel::synchronize(linalg::LinalgOp op) {
     if (scalars.count(root))
       continue;
     bool writes = op.isDpsInit(&operand);
-    Access access = planner.getAccess(operand, plan);
+    // One thread writes what all have summed: no thread but that one has it.
+    bool sums = writes && op.getNumReductionLoops() > 0;
+    Access access = sums ? Access() : planner.getAccess(operand, plan);
     for (const auto &[other, wrote] : accesses.lookup(root))
       mustWait |= (writes || wrote) && !(other == access);
     made.push_back({root, access, writes});
