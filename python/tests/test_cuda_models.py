@@ -16,6 +16,12 @@ EMULATED = ["--target=cuda", "--emulate"]
 NAME = "tiny-bf16"
 
 
+@pytest.fixture(autouse=True)
+def order(monkeypatch):
+    """Threads and blocks in any order, what is asynchronous as late as it may be."""
+    monkeypatch.setenv("REPO_EMULATOR_ORDER", "3")
+
+
 @pytest.fixture(scope="module")
 def folder(golden_model):
     return golden_model(NAME, *EMULATED)
