@@ -57,6 +57,20 @@ struct DestinationModel : DstBufferizableOpInterfaceExternalModel<
   }
 };
 
+/// The buffers of all operands.
+static FailureOr<SmallVector<Value>>
+getBuffers(Operation *op, RewriterBase &rewriter,
+           const BufferizationOptions &options, BufferizationState &state) {
+  SmallVector<Value> buffers;
+  for (Value operand : op->getOperands()) {
+    FailureOr<Value> buffer = getBuffer(rewriter, operand, options, state);
+    if (failed(buffer))
+      return failure();
+    buffers.push_back(*buffer);
+  }
+  return buffers;
+}
+
 /// Positions are written to their output, which they need on buffers.
 struct PositionsModel
     : BufferizableOpInterface::ExternalModel<PositionsModel,
@@ -84,15 +98,12 @@ struct PositionsModel
                           BufferizationState &state) const {
     if (!cast<AssignPositionsOp>(op).getOutput())
       return op->emitOpError("expected an output to bufferize");
-    SmallVector<Value> buffers;
-    for (Value operand : op->getOperands()) {
-      FailureOr<Value> buffer = getBuffer(rewriter, operand, options, state);
-      if (failed(buffer))
-        return failure();
-      buffers.push_back(*buffer);
-    }
-    mlir::clone(rewriter, op, /*newResultTypes=*/TypeRange(), buffers);
-    replaceOpWithBufferizedValues(rewriter, op, buffers.back());
+    FailureOr<SmallVector<Value>> buffers =
+        getBuffers(op, rewriter, options, state);
+    if (failed(buffers))
+      return failure();
+    mlir::clone(rewriter, op, /*newResultTypes=*/TypeRange(), *buffers);
+    replaceOpWithBufferizedValues(rewriter, op, buffers->back());
     return success();
   }
 };
@@ -130,17 +141,14 @@ struct CacheViewModel
                           const BufferizationOptions &options,
                           BufferizationState &state) const {
     auto view = cast<CacheViewOp>(op);
-    SmallVector<Value> buffers;
-    for (Value operand : op->getOperands()) {
-      FailureOr<Value> buffer = getBuffer(rewriter, operand, options, state);
-      if (failed(buffer))
-        return failure();
-      buffers.push_back(*buffer);
-    }
+    FailureOr<SmallVector<Value>> buffers =
+        getBuffers(op, rewriter, options, state);
+    if (failed(buffers))
+      return failure();
     auto type = view.getResult().getType();
     replaceOpWithNewBufferizedOp<CacheViewOp>(
         rewriter, op, MemRefType::get(type.getShape(), type.getElementType()),
-        buffers);
+        *buffers);
     return success();
   }
 };
