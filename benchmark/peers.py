@@ -18,14 +18,17 @@ def torch_or_none():
     return torch
 
 
-def attention(arrays, z, dtype, threads, causal=True):
-    """Attention of q [B, H, N, D], k and v [B, Hkv, N, D], float32 arrays, rotated by z [B, Hkv, N]."""
+def attention(arrays, z, dtype, threads, causal=True, window=None):
+    """Attention of q [B, H, N, D], k and v [B, Hkv, N, D], float32 arrays, rotated by z [B, Hkv, N].
+
+    A window is left to the peers that skip what it hides: FlexAttention and ONNX Runtime.
+    """
     plain = causal and arrays[0].shape == arrays[1].shape
-    single = plain and dtype == "f32" and arrays[0].shape[0] == 1
+    single = plain and not window and dtype == "f32" and arrays[0].shape[0] == 1
     return {**({iree_peer.NAME: iree_peer.attention(*arrays, threads)} if single else {}),
-            **_torch_attention(arrays, z, dtype, threads, causal),
-            **(_flex_attention(arrays, dtype, threads) if plain else {}),
-            **(_onnx_attention(arrays, dtype, threads) if causal else {})}
+            **({} if window else _torch_attention(arrays, z, dtype, threads, causal)),
+            **(_flex_attention(arrays, dtype, threads, window) if plain else {}),
+            **(_onnx_attention(arrays, z, dtype, threads, window) if causal else {})}
 
 
 def decode(query, caches, dtype, threads):
@@ -49,7 +52,7 @@ def decode(query, caches, dtype, threads):
     return {"torch SDPA": plain}
 
 
-def _flex_attention(arrays, dtype, threads):
+def _flex_attention(arrays, dtype, threads, window):
     """FlexAttention behind torch.compile, which needs a C++ compiler; None where it does not work."""
     name = "torch FlexAttention"
     torch = torch_or_none()
@@ -60,7 +63,8 @@ def _flex_attention(arrays, dtype, threads):
     try:
         from torch.nn.attention.flex_attention import create_block_mask, flex_attention
         length = q.shape[2]
-        mask = create_block_mask(lambda b, h, i, j: i >= j, None, None, length, length, device="cpu")
+        reach = window or length
+        mask = create_block_mask(lambda b, h, i, j: (i >= j) & (i - j < reach), None, None, length, length, device="cpu")
         compiled = torch.compile(flex_attention)
         with torch.inference_mode():
             compiled(q, k, v, block_mask=mask)
@@ -106,35 +110,70 @@ def _torch_attention(arrays, z, dtype, threads, causal):
     return {"torch SDPA": plain, "torch SDPA + rotation": rotated}
 
 
-def _onnx_attention(arrays, dtype, threads):
+def _onnx_attention(arrays, z, dtype, threads, window):
+    """GroupQueryAttention, which takes integer positions alone: of rotated inputs, and behind the rotation as ONNX operators."""
     name = "ONNX Runtime GroupQueryAttention"
+    names = (name, f"{name} + rotation")
     if dtype != "f32":
         return {}
     try:
-        import onnx
-        import onnxruntime
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
     except ImportError:
-        return {name: None}
+        return dict.fromkeys(names)
+    return {name: _onnx_call(arrays, z, threads, window, rotated)
+            for name, rotated in zip(names, (False, True))}
+
+
+def _onnx_call(arrays, z, threads, window, rotated):
+    import onnx
+    import onnxruntime
+    helper, f32, i32 = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
     batch, heads, length, size = arrays[0].shape
     kv_heads = arrays[1].shape[1]
-    helper, f32, i32 = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
-    node = helper.make_node(
-        "GroupQueryAttention", ["q", "k", "v", "", "", "seqlens_k", "total"], ["out", "pk", "pv"],
-        domain="com.microsoft", num_heads=heads, kv_num_heads=kv_heads)
-    tensor = helper.make_tensor_value_info
+    nodes, constants, inputs = [], [], ["q", "k"]
+    if rotated:
+        nodes, constants = _onnx_rotation(heads, kv_heads, size)
+        inputs = ["q_rotated", "k_rotated"]
+    nodes.append(helper.make_node(
+        "GroupQueryAttention", [*inputs, "v", "", "", "seqlens_k", "total"], ["out", "pk", "pv"],
+        domain="com.microsoft", num_heads=heads, kv_num_heads=kv_heads, local_window_size=window or -1))
+    feeds = {n: np.ascontiguousarray(x.transpose(0, 2, 1, 3).reshape(batch, length, -1)) for n, x in zip("qkv", arrays)}
+    if rotated:
+        feeds["z"] = np.ascontiguousarray(z.transpose(0, 2, 1)[..., None])
+    feeds["seqlens_k"] = np.full(batch, length - 1, np.int32)
+    feeds["total"] = np.array([length], np.int32)
     graph = helper.make_graph(
-        [node], "g",
-        [tensor(n, f32, [batch, length, x.shape[1] * size]) for n, x in zip("qkv", arrays)]
-        + [tensor("seqlens_k", i32, [batch]), tensor("total", i32, [1])],
-        [tensor("out", f32, [batch, length, heads * size])])
+        nodes, "attention",
+        [helper.make_tensor_value_info(n, i32 if x.dtype == np.int32 else f32, x.shape) for n, x in feeds.items()],
+        [helper.make_tensor_value_info("out", f32, [batch, length, heads * size])],
+        [onnx.numpy_helper.from_array(value, n) for n, value in constants])
     model = helper.make_model(graph, ir_version=8, opset_imports=[
         helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    feeds = {n: np.ascontiguousarray(x.transpose(0, 2, 1, 3).reshape(batch, length, x.shape[1] * size))
-             for n, x in zip("qkv", arrays)}
-    feeds["seqlens_k"] = np.full(batch, length - 1, np.int32)
-    feeds["total"] = np.array([length], np.int32)
-    return {name: lambda: session.run(["out"], feeds)}
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(["out"], feeds)
+
+
+def _onnx_rotation(heads, kv_heads, size):
+    """q and k [B, N, H * D] to q_rotated and k_rotated by z [B, N, Hkv, 1]: nodes and constants [(name, array)]."""
+    import onnx
+    node, nodes = onnx.helper.make_node, []
+    omega = (500000.0 ** (-np.arange(0, size, 2) / size)).astype(np.float32)
+    constants = [("omega", omega), ("flat", np.array([0, 0, -1], np.int64))]
+    nodes += [node("Mul", ["z", "omega"], ["angle"]), node("Cos", ["angle"], ["cos"]), node("Sin", ["angle"], ["sin"])]
+    for x, count in (("q", heads), ("k", kv_heads)):
+        # Heads that share a row of keys share its position: [B, N, Hkv, group, D / 2] by [B, N, Hkv, 1, D / 2].
+        constants.append((f"{x}_heads", np.array([0, 0, kv_heads, count // kv_heads, size], np.int64)))
+        nodes += [node("Reshape", [x, f"{x}_heads"], [f"{x}5"]),
+                  node("Split", [f"{x}5"], [f"{x}1", f"{x}2"], axis=-1)]
+    constants.append(("group", np.array([3], np.int64)))
+    nodes += [node("Unsqueeze", [t, "group"], [f"{t}5"]) for t in ("cos", "sin")]
+    for x in "qk":
+        nodes += [node("Mul", [f"{x}{half}", f"{t}5"], [f"{x}{half}{t}"]) for half in "12" for t in ("cos", "sin")]
+        nodes += [node("Sub", [f"{x}1cos", f"{x}2sin"], [f"{x}_low"]),
+                  node("Add", [f"{x}2cos", f"{x}1sin"], [f"{x}_high"]),
+                  node("Concat", [f"{x}_low", f"{x}_high"], [f"{x}_turned"], axis=-1),
+                  node("Reshape", [f"{x}_turned", "flat"], [f"{x}_rotated"])]
+    return nodes, constants

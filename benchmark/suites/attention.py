@@ -1,8 +1,8 @@
 """Prefill attention with rotation inside: H 16, D 128, causal, and around it D 64, grouped heads, a window, no mask.
 
 Useful work counts the visible part of the score matrix. Peers where they do the same: torch SDPA on rotated inputs
-(attention alone) and behind the rotation a RePo user must add, FlexAttention compiled, ONNX Runtime's
-GroupQueryAttention without rotation.
+(attention alone) and behind the rotation a RePo user must add, FlexAttention compiled on rotated inputs, ONNX Runtime's
+GroupQueryAttention without and with that rotation.
 """
 
 import functools
@@ -54,7 +54,7 @@ def case(limits, name, dtype, length, threads, *, size=SIZE, kv_heads=HEADS, win
     pairs = length * length if not causal else length * length / 2 if window is None else np.minimum(rows, window).sum()
     return Case(name=name, dtype=dtype, threads=threads, work=4.0 * HEADS * size * float(pairs) / 1e9, unit="GFLOP/s",
                 limit=limits.fma(threads), ours=lazily(calls),
-                peers=lambda: {} if window else peers.attention(*inputs(length, size, kv_heads), dtype, threads, causal))
+                peers=lambda: peers.attention(*inputs(length, size, kv_heads), dtype, threads, causal, window))
 
 
 def convert(array, dtype):
