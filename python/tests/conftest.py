@@ -27,6 +27,16 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "xdist_group: tests that run in one process, with pytest-xdist")
 
 
+def pytest_terminal_summary(terminalreporter, config):
+    """Which levels of CPUs the tests ran on hardware."""
+    if hasattr(config, "workerinput"):
+        return
+    import levels
+    terminalreporter.section("CPU levels")
+    for line in levels.summary():
+        terminalreporter.line(line)
+
+
 @pytest.fixture(autouse=True)
 def order_of_the_emulator():
     """A test that asks for another order does so for itself alone."""
