@@ -12,6 +12,7 @@
 #include "llvm/IR/DiagnosticHandler.h"
 #include "llvm/IR/DiagnosticInfo.h"
 #include "llvm/IR/Function.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace mlir::repo;
@@ -70,13 +71,19 @@ struct SpillHandler : llvm::DiagnosticHandler {
     if (remark->getPassName() != "regalloc" ||
         remark->getRemarkName() != "SpillReloadCopies")
       return true;
-    // "3 spills 2.25e+00 total spills cost 2 reloads ... 4 virtual registers
-    // copies ..."
-    std::string text = remark->getMsg();
-    StringRef counts = StringRef(text).split(" virtual registers").first;
-    if (counts.contains("spills") || counts.contains("reloads"))
-      lines.push_back("`" + remark->getFunction().getName().str() +
-                      "`: " + counts.split(" generated in").first.str());
+    unsigned spills = 0, reloads = 0;
+    for (const auto &argument : remark->getArgs()) {
+      unsigned count;
+      if (StringRef(argument.Val).getAsInteger(10, count))
+        continue;
+      StringRef key = argument.Key;
+      spills += key == "NumSpills" || key == "NumFoldedSpills" ? count : 0;
+      reloads += key == "NumReloads" || key == "NumFoldedReloads" ? count : 0;
+    }
+    if (spills || reloads)
+      lines.push_back(llvm::formatv("`{0}`: {1} spills, {2} reloads",
+                                    remark->getFunction().getName(), spills,
+                                    reloads));
     return true;
   }
 
