@@ -53,7 +53,7 @@ def case(limits, name, dtype, length, threads, *, size=SIZE, kv_heads=HEADS, win
     rows = np.arange(1, length + 1)
     pairs = length * length if not causal else length * length / 2 if window is None else np.minimum(rows, window).sum()
     return Case(name=name, dtype=dtype, threads=threads, work=4.0 * HEADS * size * float(pairs) / 1e9, unit="GFLOP/s",
-                limit=limits.fma(threads), ours=lazily(calls),
+                limit=limits.bf16(threads) if dtype == "bf16" else limits.fma(threads), ours=lazily(calls),
                 peers=lambda: peers.attention(*inputs(length, size, kv_heads), dtype, threads, causal, window))
 
 

@@ -236,7 +236,8 @@ LogicalResult mlir::repo::compileFile(const DriverRequest &request,
 }
 
 /// The types of a model: activations and queries are rounded only for a matrix
-/// unit, which takes nothing else. Every GPU has one.
+/// unit, which takes nothing else, or vectors that multiply pairs of bf16.
+/// Every GPU has one.
 static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
                                                    std::string &error) {
   FailureOr<TargetDescription> target = describeTarget(request, error);
@@ -244,15 +245,13 @@ static FailureOr<ModelArithmetic> chooseArithmetic(const DriverRequest &request,
     return failure();
   ModelArithmetic arithmetic;
   arithmetic.bf16Weights = request.dtype == "bf16";
-  arithmetic.bf16Activations =
-      arithmetic.bf16Weights &&
-      (target->hasMatrixUnit() || target->multipliesPairs() ||
-       !request.options.chip.empty());
+  bool multipliesShort = target->hasMatrixUnit() || target->multipliesPairs() ||
+                         !request.options.chip.empty();
+  arithmetic.bf16Activations = arithmetic.bf16Weights && multipliesShort;
   arithmetic.cache =
       request.cacheDtype.empty() ? request.dtype : request.cacheDtype;
   arithmetic.bf16Attention =
-      arithmetic.bf16Weights && arithmetic.cache == "bf16" &&
-      (target->hasMatrixUnit() || !request.options.chip.empty());
+      arithmetic.bf16Activations && arithmetic.cache == "bf16";
   for (const std::string &type : {request.dtype, arithmetic.cache})
     if (type != "f32" && type != "bf16") {
       error = "expected dtype f32 or bf16, got `" + type + "`";

@@ -30,24 +30,44 @@ static constexpr StringRef splitRotation = "repo-split-rotation",
                            lowerBlocks = "repo-lower-online-attention",
                            vectorizeTransposes = "repo-vectorize-transposes",
                            lowerTileBlocks = "repo-lower-online-attention-amx",
+                           lowerPairBlocks =
+                               "repo-lower-online-attention-pairs",
                            vectorizeContractions =
                                "repo-vectorize-contractions";
 
 ArrayRef<StringRef> repo::getOptionalCPUPasses() {
-  static constexpr StringRef names[] = {
-      fuseContractions, packWeights,
-      fuseElementwise,  reassociateSums,
-      fuseEpilogues,    splitRotation,
-      splitKeys,        vectorizeTransposes,
-      tileAttention,    tileAttentionOnTiles,
-      tileRotation,     expandTrigonometry,
-      parallelize,      lowerBlocks,
-      lowerTileBlocks,  vectorizeContractions};
+  static constexpr StringRef names[] = {fuseContractions,
+                                        packWeights,
+                                        fuseElementwise,
+                                        reassociateSums,
+                                        fuseEpilogues,
+                                        splitRotation,
+                                        splitKeys,
+                                        vectorizeTransposes,
+                                        tileAttention,
+                                        tileAttentionOnTiles,
+                                        tileRotation,
+                                        expandTrigonometry,
+                                        parallelize,
+                                        lowerBlocks,
+                                        lowerTileBlocks,
+                                        lowerPairBlocks,
+                                        vectorizeContractions};
   return names;
 }
 
 static bool wants(const repo::CPUOptions &options, StringRef pass) {
   return !llvm::is_contained(options.skip, pass);
+}
+
+/// Whether attention in bf16 goes by products of pairs of vectors.
+static bool pairsInAttention(const repo::CPUOptions &options) {
+  return options.target.multipliesPairs() && wants(options, lowerPairBlocks);
+}
+
+/// Whether blocks of attention may have keys and values in panels of bf16.
+static bool hasPanels(const repo::CPUOptions &options) {
+  return options.target.hasMatrixUnit() || pairsInAttention(options);
 }
 
 void repo::buildCPUPackingPipeline(OpPassManager &pm,
@@ -77,6 +97,8 @@ void repo::buildCPUSchedulePipeline(OpPassManager &pm,
   choice.cacheBytes = options.target.l2Bytes;
   choice.matrixUnit =
       options.target.hasMatrixUnit() && wants(options, tileAttentionOnTiles);
+  choice.pairs =
+      pairsInAttention(options) && wants(options, tileAttentionOnTiles);
   choice.report = options.report;
   pm.addPass(createSelectStrategy(choice));
 }
@@ -100,10 +122,11 @@ void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
   DecomposeOptions rest;
   rest.keepAttributes = true;
   rest.keepBlocks = wants(options, lowerBlocks) ? lanes : 0;
-  rest.keepTileBlocks =
-      options.target.hasMatrixUnit() && wants(options, lowerTileBlocks);
+  rest.keepTileBlocks = options.target.hasMatrixUnit()
+                            ? wants(options, lowerTileBlocks)
+                            : pairsInAttention(options);
   pm.addPass(createDecompose(rest));
-  if (options.target.hasMatrixUnit())
+  if (hasPanels(options))
     pm.addPass(createVectorizePacks());
   pm.addPass(createLowerPacks());
   pm.addPass(createConvertElementwiseToLinalgPass());
@@ -122,7 +145,7 @@ void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
 void repo::buildCPUVectorPipeline(OpPassManager &pm,
                                   const CPUOptions &options) {
   buildBufferizePipeline(pm);
-  if (options.target.hasMatrixUnit())
+  if (hasPanels(options))
     pm.addPass(createFlattenTransfers());
   if (wants(options, lowerBlocks)) {
     LowerOnlineAttentionOptions vectors;
@@ -141,6 +164,8 @@ void repo::buildCPUVectorPipeline(OpPassManager &pm,
     tiles.avx512bf16 = options.target.has("avx512bf16");
     pm.addPass(createLowerOnlineAttentionAMX(tiles));
   }
+  if (pairsInAttention(options))
+    pm.addPass(createLowerOnlineAttentionPairs());
   if (options.target.hasMatrixUnit()) {
     LowerContractionsAMXOptions tiles;
     tiles.report = options.report;

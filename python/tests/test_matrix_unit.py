@@ -1,4 +1,4 @@
-"""Code for the matrix unit (AMX), by emulation of its instructions, against float64."""
+"""Code for the matrix unit (AMX), by emulation of its instructions, and for products of pairs, against float64."""
 
 import functools
 import subprocess
@@ -9,6 +9,7 @@ import pytest
 
 import reference
 import repo_mlir as repo
+import repo_mlir.compiler
 import test_bf16_models
 import test_random
 from conftest import BUILD, ROOT
@@ -51,15 +52,18 @@ def emulated_entry(tmp_path_factory):
     return entry
 
 
-@pytest.fixture
-def emulated(monkeypatch, emulated_entry):
-    """Functions of repo_mlir run code for the matrix unit."""
-    monkeypatch.setattr(repo.ops, "_entry", lambda source, pipeline: emulated_entry(source))
+@pytest.fixture(params=["amx", "pairs"])
+def panels(request, monkeypatch, emulated_entry):
+    """Functions of repo_mlir run code for the matrix unit; or for vectors that multiply pairs of bf16, where this CPU has them."""
+    if request.param == "amx":
+        monkeypatch.setattr(repo.ops, "_entry", lambda source, pipeline: emulated_entry(source))
+    elif {"avx512bf16", "amx-bf16"} & set(repo_mlir.compiler.features("native").split()) != {"avx512bf16"}:
+        pytest.skip("no AVX512-BF16 here, or AMX, which goes before it")
 
 
 # Configurations 40 apart differ in sizes and values, not in what is compiled.
 @pytest.mark.parametrize("static", [1, 7, 11])
-def test_attention(emulated, static):
+def test_attention(panels, static):
     for draw in range(33):
         test_random.run(static + test_random.STATIC * draw, "bfloat16")
 
@@ -75,7 +79,7 @@ def attend(q, k, v, **options):
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_large_logits(emulated, sign):
+def test_large_logits(panels, sign):
     """Logits of up to 10^4: the true maximum is taken off, nothing overflows, nothing vanishes."""
     rng = np.random.default_rng(1)
     q, k, v = (rng.standard_normal((1, 2, 300, 64)).astype(np.float32) for _ in range(3))
@@ -83,7 +87,7 @@ def test_large_logits(emulated, sign):
     attend(q.astype(BF16), k.astype(BF16), v.astype(BF16), causal=True)
 
 
-def test_rows_without_keys_and_garbage(emulated):
+def test_rows_without_keys_and_garbage(panels):
     """What lies past the lengths, or before a window, reaches no result; NaN stays where it is visible."""
     rng = np.random.default_rng(2)
     q, k, v = (rng.standard_normal((2, 2, 200, 64)).astype(BF16) for _ in range(3))

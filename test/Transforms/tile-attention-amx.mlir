@@ -1,6 +1,12 @@
 // RUN: repo-opt %s --repo-select-strategy="matrix-unit=true" --repo-tile-attention-amx | FileCheck %s
 // RUN: repo-opt %s --repo-select-strategy --repo-tile-attention-amx | FileCheck %s --check-prefix=VECTOR
 
+// RUN: repo-opt %s --repo-select-strategy="pairs=true" --repo-tile-attention-amx | FileCheck %s --check-prefix=PAIRS
+
+// Vectors that multiply pairs take the same panels, in blocks of 64 queries.
+// PAIRS-COUNT-2: linalg.pack
+// PAIRS: repo.online_attention {{.*}} : (tensor<64x64xbf16>, tensor<8x32x16x2xbf16>, tensor<5x64x16x2xbf16>, tensor<64x80xf32>
+
 // Without a matrix unit nothing changes.
 // VECTOR-NOT: unit = amx
 // VECTOR: repo.attention

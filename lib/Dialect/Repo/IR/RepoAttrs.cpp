@@ -229,18 +229,18 @@ AttentionStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     if (size <= 0)
       return emitError() << "expected `" << name << "` to be positive, got "
                          << size;
-  if (unit != Unit::amx)
+  if (unit == Unit::vector)
     return success();
   for (auto [name, size] : sizes) {
     bool isKeys = name != "query_block";
     if (size % 32 != 0)
-      return emitError() << "expected `" << name
-                         << "` of unit amx to be a multiple of 32, got "
-                         << size;
+      return emitError() << "expected `" << name << "` of unit "
+                         << stringifyUnit(unit)
+                         << " to be a multiple of 32, got " << size;
     if (isKeys && (size > 256 || !llvm::isPowerOf2_64(size)))
-      return emitError() << "expected `" << name
-                         << "` of unit amx to be 32, 64, 128 or 256, got "
-                         << size;
+      return emitError() << "expected `" << name << "` of unit "
+                         << stringifyUnit(unit)
+                         << " to be 32, 64, 128 or 256, got " << size;
   }
   return success();
 }

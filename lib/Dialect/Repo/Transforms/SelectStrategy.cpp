@@ -63,9 +63,9 @@ static AttentionStrategyAttr select(AttentionOp op, int64_t lanes,
       split ? keysOfChunk : 0, split ? fewQueries : 0);
 }
 
-/// Whether the matrix unit takes `op`: bf16 but for what is rotated in f32, and
-/// not so few queries that most of a tile would be zeros.
-static bool suitsMatrixUnit(AttentionOp op) {
+/// Whether `op` is bf16 but for what is rotated in f32, and has not so few
+/// queries that most of a tile would be zeros.
+static bool suitsPanels(AttentionOp op) {
   Value values[] = {op.getQuery(), op.getKey(), op.getValue(), op.getOutput()};
   for (Value value : values) {
     if (auto rotation = value.getDefiningOp<RotateOp>())
@@ -77,20 +77,21 @@ static bool suitsMatrixUnit(AttentionOp op) {
   return ShapedType::isDynamic(queries) || queries > 16;
 }
 
-/// Few queries go the way they go without a matrix unit.
-static AttentionStrategyAttr
-selectForMatrixUnit(AttentionOp op, AttentionStrategyAttr vectors) {
+/// Blocks for products of bf16 in panels. Few queries go the way they go
+/// without them.
+static AttentionStrategyAttr selectForPanels(AttentionOp op, Unit unit,
+                                             AttentionStrategyAttr vectors) {
   int64_t queries = getSize(op.getQuery(), op.getQueryMap(), AttentionOp::N);
   int64_t keys = getSize(op.getKey(), op.getKeyMap(), AttentionOp::M);
-  int64_t queryBlock = 128, keyBlock = 128;
+  int64_t queryBlock = unit == Unit::amx ? 128 : 64, keyBlock = 128;
   if (!ShapedType::isDynamic(queries))
     queryBlock = std::min<int64_t>(queryBlock, llvm::alignTo(queries, 32));
   if (!ShapedType::isDynamic(keys))
     keyBlock =
         std::clamp<int64_t>(llvm::bit_ceil<uint64_t>(keys), 32, keyBlock);
   return AttentionStrategyAttr::get(op.getContext(), queryBlock, keyBlock,
-                                    std::min(keyBlock, largestEdgeBlock),
-                                    Unit::amx, largestPack, vectors.getSplit(),
+                                    std::min(keyBlock, largestEdgeBlock), unit,
+                                    largestPack, vectors.getSplit(),
                                     vectors.getSplitQueries());
 }
 
@@ -102,8 +103,9 @@ struct SelectStrategy : repo::impl::SelectStrategyBase<SelectStrategy> {
       bool given = op.getStrategyAttr() != nullptr;
       if (!given) {
         AttentionStrategyAttr strategy = select(op, lanes, cacheBytes);
-        if (matrixUnit && suitsMatrixUnit(op))
-          strategy = selectForMatrixUnit(op, strategy);
+        if ((matrixUnit || pairs) && suitsPanels(op))
+          strategy = selectForPanels(op, matrixUnit ? Unit::amx : Unit::pairs,
+                                     strategy);
         op.setStrategyAttr(strategy);
         ++numChosen;
       }
@@ -121,6 +123,8 @@ struct SelectStrategy : repo::impl::SelectStrategyBase<SelectStrategy> {
         remark << ", as the op says";
       else if (strategy.getUnit() == Unit::amx)
         remark << ", for tiles of the matrix unit in bf16";
+      else if (strategy.getUnit() == Unit::pairs)
+        remark << ", for products of pairs of bf16";
       else
         remark << ", from " << int64_t(lanes) << " lanes and "
                << int64_t(cacheBytes) / 1024 << " KB of cache";

@@ -302,6 +302,9 @@ ValueRange MatrixUnitTiler::blocks(ValueRange outputs, Value batch_,
 void MatrixUnitTiler::run() {
   b.setInsertionPoint(op);
   readSizes();
+  // The rows a task packs lie in one page, or the pages are gathered before.
+  readsPages = true;
+  readsPages = pageBlock(packedRows) == packedRows;
   headWidth = llvm::alignTo(headSize, 32);
   valueWidth = llvm::alignTo(valueSize, 16);
   Value zero = index.constant(0), one = index.constant(1);
@@ -343,19 +346,17 @@ struct TileAttentionAMX : repo::impl::TileAttentionAMXBase<TileAttentionAMX> {
     SmallVector<AttentionOp> ops;
     getOperation().walk([&](AttentionOp op) {
       AttentionStrategyAttr strategy = op.getStrategyAttr();
-      if (strategy && strategy.getUnit() == Unit::amx &&
+      if (strategy && strategy.getUnit() != Unit::vector &&
           whyNotTilable(op).empty())
         ops.push_back(op);
     });
     IRRewriter rewriter(&getContext());
     for (AttentionOp op : ops) {
-      SmallVector<Operation *> rotations = {op.getQuery().getDefiningOp(),
-                                            op.getKey().getDefiningOp()};
+      Operation *producers[] = {op.getQuery().getDefiningOp(),
+                                op.getKey().getDefiningOp(),
+                                op.getValue().getDefiningOp()};
       MatrixUnitTiler(rewriter, op).run();
-      // What was rotated block by block is not needed as a whole.
-      for (Operation *rotation : rotations)
-        if (isa_and_nonnull<RotateOp>(rotation) && rotation->use_empty())
-          rewriter.eraseOp(rotation);
+      eraseUnread(rewriter, producers);
       ++numTiled;
     }
   }

@@ -131,7 +131,8 @@ def Repo_RopeAttr : AttrDef<Repo_Dialect, "Rope"> {
 //===----------------------------------------------------------------------===//
 
 def Repo_Unit : I32EnumAttr<"Unit", "what multiplies", [
-    I32EnumAttrCase<"vector", 0>, I32EnumAttrCase<"amx", 1>]> {
+    I32EnumAttrCase<"vector", 0>, I32EnumAttrCase<"amx", 1>,
+    I32EnumAttrCase<"pairs", 2>]> {
   let cppNamespace = "::mlir::repo";
   let genSpecializedAttr = 0;
 }
@@ -154,9 +155,10 @@ def Repo_AttentionStrategyAttr : AttrDef<Repo_Dialect, "AttentionStrategy"> {
     results are merged in order. Any sizes are right; those that
     `repo-select-strategy` chooses from the target are meant to be fast.
 
-    `unit` says what multiplies: `vector` (the default), or `amx`, the matrix unit, for
-    which queries, keys, values and weights are rounded to bf16. Its blocks are multiples
-    of 32 queries and 32 keys, at most 256 keys.
+    `unit` says what multiplies: `vector` (the default); `amx`, the matrix unit; or `pairs`,
+    vectors whose lanes multiply pairs of bf16 (AVX512-BF16). For the last two queries, keys,
+    values and weights are rounded to bf16, and blocks are multiples of 32 queries and 32 keys,
+    at most 256 keys.
 
     Example: `#repo.attention_strategy<query_block = 48, key_block = 256, edge_block = 64>`
   }];

@@ -58,6 +58,8 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
     queries, goes there (`unit = amx`): blocks of 128 queries, so that a key and a value
     come from the last cache once for 8 products of tiles; of 128 keys, so that the scores
     of two groups of 32 queries and the queries stay in the first cache; 64 at an edge.
+    Where vectors multiply pairs of bf16 instead (`unit = pairs`), the same attention takes the same panels in blocks of
+    64 queries, as a causal mask wastes half of a block at the diagonal: twice the products per instruction of f32.
 
     Before:
 
@@ -78,6 +80,8 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
            "size of the second-level cache of a core">,
     Option<"matrixUnit", "matrix-unit", "bool", "false",
            "the target has a matrix unit, which takes attention in bf16">,
+    Option<"pairs", "pairs", "bool", "false",
+           "vectors of the target multiply pairs of bf16">,
     Option<"report", "report", "bool", "false", "say the choices in remarks">];
   let statistics = [Statistic<"numChosen", "num-chosen", "Number of strategies chosen">];
 }

@@ -12,7 +12,7 @@
 include "mlir/Pass/PassBase.td"
 
 def TileAttentionAMX : Pass<"repo-tile-attention-amx", "::mlir::ModuleOp"> {
-  let summary = "attention whose strategy says amx to blocks in the form the matrix unit takes";
+  let summary = "attention whose strategy says amx or pairs to blocks of bf16 in panels";
   let description = [{
     The loops of `repo-tile-attention` around blocks of static size whose operands have the form of
     the matrix unit: keys and values of as many heads as fit into `pack_bytes` are packed
@@ -89,6 +89,39 @@ def LowerOnlineAttentionAMX : Pass<"repo-lower-online-attention-amx", "::mlir::M
                            "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect",
                            "::mlir::vector::VectorDialect"];
+}
+
+def LowerOnlineAttentionPairs : Pass<"repo-lower-online-attention-pairs", "::mlir::ModuleOp"> {
+  let summary = "blocks of online attention in bf16 panels to vectors that multiply pairs";
+  let description = [{
+    Lowers the blocks that `repo-lower-online-attention-amx` takes for a target without a matrix unit whose
+    vectors multiply pairs of bf16 (AVX512-BF16). 32 queries are a group: its scores are register
+    tiles of 4 queries by 4 panels of keys, 8 by 2 where a mask cuts the block, and only up to
+    the cut; the softmax is that of the matrix unit, and leaves weights as bf16 in place of the scores; register
+    tiles of 4 queries by 4 panels of channels add to the accumulator.
+
+    Before:
+
+    ```mlir
+    repo.online_attention %q, %k, %v into %acc, %max, %sum {layouts = [...], scale = ...}
+      : (memref<64x128xbf16>, memref<8x64x16x2xbf16>, memref<8x64x16x2xbf16>, memref<64x128xf32>, ...)
+    ```
+
+    After (shortened):
+
+    ```mlir
+    %tile:16 = scf.for %pair = %c0 to %c64 step %c1 iter_args(...) {
+      %k0 = vector.load %keys[%panel, %pair, %c0, %c0] : memref<8x64x16x2xbf16>, vector<32xbf16>
+      %q0 = vector.load %q[%row, %channel] : memref<64x128xbf16>, vector<2xbf16>
+      ...
+      %s0 = llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"(%sum, %k0, %q0x16) : ...
+    }
+    ```
+  }];
+  let statistics = [Statistic<"numLowered", "num-lowered", "Number of blocks lowered">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::math::MathDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
 }
 
 def LowerContractionsAMX : Pass<"repo-lower-contractions-amx", "::mlir::ModuleOp"> {

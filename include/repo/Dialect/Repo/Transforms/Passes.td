@@ -54,7 +54,7 @@ def Decompose : Pass<"repo-decompose", "::mlir::ModuleOp"> {
            "Keep the blocks of online attention that repo-lower-online-attention "
            "takes for vectors of so many lanes (0: none)">,
     Option<"keepTileBlocks", "keep-tile-blocks", "bool", /*default=*/"false",
-           "Keep the blocks that repo-lower-online-attention-amx takes">,
+           "Keep the blocks that repo-lower-online-attention-amx and -pairs take">,
     Option<"keepKernels", "keep-kernels", "bool", /*default=*/"false",
            "Keep attention that has a kernel strategy; rows are written to a "
            "cache by a parallel loop">
