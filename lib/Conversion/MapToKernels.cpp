@@ -13,6 +13,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "KernelLaunch.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
@@ -31,8 +32,6 @@ namespace mlir::repo {
 } // namespace mlir::repo
 
 using namespace mlir;
-
-static constexpr StringLiteral kernelModule = "kernels";
 
 /// Whether code inside reads or writes elements of buffers.
 static bool touchesMemory(Operation *op) {
@@ -128,7 +127,10 @@ private:
   Value index(int64_t value) {
     return arith::ConstantIndexOp::create(rewriter, loc, value);
   }
-  gpu::LaunchOp createLaunch(Value blocks);
+  gpu::LaunchOp startLaunch(Value blocks) {
+    ++numKernels;
+    return repo::startLaunch(rewriter, loc, "kernel", blocks, threads);
+  }
   LogicalResult mapGrid(scf::ParallelOp loop);
   LogicalResult mapBlock(Operation *op);
   LogicalResult share(scf::ParallelOp loop, Value thread);
@@ -143,19 +145,6 @@ private:
   unsigned numKernels = 0;
 };
 } // namespace
-
-gpu::LaunchOp KernelMapper::createLaunch(Value blocks) {
-  Value one = index(1), block = index(threads);
-  std::string name =
-      (function.getName() + "_kernel" + Twine(numKernels++)).str();
-  auto launch =
-      gpu::LaunchOp::create(rewriter, loc, blocks, one, one, block, one, one);
-  launch.setModuleAttr(
-      FlatSymbolRefAttr::get(rewriter.getContext(), kernelModule));
-  launch.setFunctionAttr(FlatSymbolRefAttr::get(rewriter.getContext(), name));
-  rewriter.setInsertionPointToStart(&launch.getBody().front());
-  return launch;
-}
 
 /// Nested parallel loops run in order within their thread.
 static LogicalResult serialize(IRRewriter &rewriter, Operation *root) {
@@ -202,7 +191,7 @@ LogicalResult KernelMapper::mapGrid(scf::ParallelOp loop) {
   IterationSpace space(rewriter, loop);
   Value blocks =
       arith::CeilDivUIOp::create(rewriter, loc, space.count, index(threads));
-  gpu::LaunchOp launch = createLaunch(blocks);
+  gpu::LaunchOp launch = startLaunch(blocks);
   Value flat = arith::AddIOp::create(
       rewriter, loc,
       arith::MulIOp::create(rewriter, loc, launch.getBlockIds().x,
@@ -246,7 +235,7 @@ LogicalResult KernelMapper::mapBlock(Operation *op) {
       return op->emitError("expected what the host needs not to be read from "
                            "device memory");
   rewriter.setInsertionPoint(op);
-  gpu::LaunchOp launch = createLaunch(index(1));
+  gpu::LaunchOp launch = startLaunch(index(1));
   Value thread = launch.getThreadIds().x;
   gpu::TerminatorOp end = gpu::TerminatorOp::create(rewriter, loc);
   rewriter.moveOpBefore(op, end);

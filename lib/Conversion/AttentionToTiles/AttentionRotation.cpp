@@ -6,7 +6,6 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "AttentionScalars.h"
 #include "AttentionTiles.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include <cmath>
@@ -28,8 +27,8 @@ Value AttentionTiles::loadPositions(Value firstRow) {
   return map({}, rows,
              [&](OpBuilder &nested, Location at,
                  ValueRange in) -> SmallVector<Value> {
-               Place place =
-                   getPlace(nested, at, Scalars(nested, at).toIndex(in[0]));
+               Place place = getPlace(
+                   nested, at, ElementBuilder(nested, at).toIndex(in[0]));
                Value positionHead = first;
                if (heads > 1 && perQueryHead)
                  positionHead =
@@ -59,7 +58,7 @@ Value AttentionTiles::rotate(Value input, Value firstRow) {
       SmallVector<Location>(5, loc));
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(&block);
-  Scalars s(b, loc);
+  ElementBuilder s(b, loc);
   Value pair = s.toIndex(block.getArgument(4));
   Value high, low;
   if (Value omega = op.getOmega()) {

@@ -6,7 +6,6 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "AttentionScalars.h"
 #include "AttentionTiles.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -55,7 +54,7 @@ Value AttentionTiles::loadScoreOperand(OpBuilder &nested, Location at,
     Place place = getPlace(inner, loc, row);
     Value zero = arith::ConstantIndexOp::create(inner, loc, 0);
     SmallVector<Value> indices = {zero, place.head, place.query,
-                                  Scalars(inner, loc).toIndex(column)};
+                                  ElementBuilder(inner, loc).toIndex(column)};
     for (auto [i, index] : llvm::enumerate(indices))
       if (type.getDimSize(i) == 1)
         index = zero;
@@ -91,8 +90,8 @@ Value AttentionTiles::finishScores(Value products, Value firstRow,
         b, loc, b.getI32Type(),
         max(index(0), min(sub(keys, firstKey), index(columns))));
   auto load = [&](OpBuilder &nested, Location at, Value slice, ValueRange in) {
-    Value row = arith::AddIOp::create(nested, at, firstRow,
-                                      Scalars(nested, at).toIndex(in[1]));
+    Value row = arith::AddIOp::create(
+        nested, at, firstRow, ElementBuilder(nested, at).toIndex(in[1]));
     return loadScoreOperand(nested, at, slice, row, in[2], end);
   };
   Value scores = products;
@@ -101,7 +100,7 @@ Value AttentionTiles::finishScores(Value products, Value firstRow,
         map(products, products.getType(),
             [&](OpBuilder &nested, Location at,
                 ValueRange in) -> SmallVector<Value> {
-              Scalars s(nested, at);
+              ElementBuilder s(nested, at);
               double scale = op.getScaleValue();
               Value x;
               if (op.getSoftcap()) {
@@ -128,7 +127,7 @@ Value AttentionTiles::finishScores(Value products, Value firstRow,
     scores = map(scores, scores.getType(),
                  [&](OpBuilder &nested, Location at,
                      ValueRange in) -> SmallVector<Value> {
-                   Scalars s(nested, at);
+                   ElementBuilder s(nested, at);
                    return {s.select(load(nested, at, mask, in), in[0],
                                     s.number(-infinity))};
                  })
@@ -144,7 +143,7 @@ Value AttentionTiles::maskScores(Value scores, Value firstRow, Value firstKey) {
   SmallVector<Value> bounds = map(
       {}, {rows, rows},
       [&](OpBuilder &nested, Location at, ValueRange in) -> SmallVector<Value> {
-        Scalars s(nested, at);
+        ElementBuilder s(nested, at);
         auto constant = [&](int64_t value) -> Value {
           return arith::ConstantIndexOp::create(nested, at, value);
         };
@@ -176,7 +175,7 @@ Value AttentionTiles::maskScores(Value scores, Value firstRow, Value firstKey) {
   return map({scores, bounds[0], bounds[1]}, scores.getType(),
              [&](OpBuilder &nested, Location at,
                  ValueRange in) -> SmallVector<Value> {
-               Scalars s(nested, at);
+               ElementBuilder s(nested, at);
                auto compare = [&](arith::CmpIPredicate predicate, Value x,
                                   Value y) -> Value {
                  return arith::CmpIOp::create(nested, at, predicate, x, y);

@@ -6,7 +6,6 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "AttentionScalars.h"
 #include "AttentionTiles.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include <cmath>
@@ -19,49 +18,11 @@ using namespace mlir::repo::tile;
 // Fragments
 //===----------------------------------------------------------------------===//
 
-FragmentType AttentionTiles::accumulatorType(int64_t columns) {
-  bool mma = strategy.getUnit() == MatrixUnit::mma;
-  return FragmentType::get(op.getContext(), {strategy.getRows(), columns},
-                           Float32Type::get(op.getContext()),
-                           mma ? Layout::mma_acc : Layout::wgmma_acc);
-}
-FragmentType AttentionTiles::operandType(int64_t columns) {
-  bool mma = strategy.getUnit() == MatrixUnit::mma;
-  return FragmentType::get(op.getContext(), {strategy.getRows(), columns},
-                           element, mma ? Layout::mma_a : Layout::wgmma_a);
-}
-FragmentType AttentionTiles::rowType(Type type) {
-  return accumulatorType(8).getRowType(type);
-}
-
-SmallVector<Value> AttentionTiles::map(ValueRange inputs, TypeRange results,
-                                       Body body) {
-  auto mapOp = MapOp::create(b, loc, results, inputs);
-  Block &block = mapOp.getBody().emplaceBlock();
-  for (Value input : inputs)
-    block.addArgument(cast<FragmentType>(input.getType()).getElementType(),
-                      loc);
-  block.addArguments({b.getI32Type(), b.getI32Type()}, {loc, loc});
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(&block);
-  YieldOp::create(b, loc, body(b, loc, block.getArguments()));
-  return mapOp.getResults();
-}
-
-Value AttentionTiles::fill(FragmentType type, double value) {
-  return map({}, type,
-             [&](OpBuilder &nested, Location at,
-                 ValueRange) -> SmallVector<Value> {
-               return {Scalars(nested, at).number(value)};
-             })
-      .front();
-}
-
 Value AttentionTiles::scaleRows(Value matrix, Value rows) {
   return map({matrix, rows}, matrix.getType(),
              [](OpBuilder &nested, Location at,
                 ValueRange in) -> SmallVector<Value> {
-               return {Scalars(nested, at).mul(in[0], in[1])};
+               return {ElementBuilder(nested, at).mul(in[0], in[1])};
              })
       .front();
 }
@@ -85,7 +46,7 @@ Value AttentionTiles::weigh(Value scores, SoftmaxState &state, Value *alpha) {
   SmallVector<Value> scaled = map(
       {state.maximum, maximum, state.sum}, {rows, rows, rows},
       [&](OpBuilder &nested, Location at, ValueRange in) -> SmallVector<Value> {
-        Scalars s(nested, at);
+        ElementBuilder s(nested, at);
         Value shift = s.select(s.isEqual(in[1], -infinity), s.number(0),
                                s.scale(in[1], factor));
         Value ratio = s.exp2(s.sub(s.scale(in[0], factor), shift));
@@ -95,7 +56,7 @@ Value AttentionTiles::weigh(Value scores, SoftmaxState &state, Value *alpha) {
       map({scores, scaled[0]}, scores.getType(),
           [&](OpBuilder &nested, Location at,
               ValueRange in) -> SmallVector<Value> {
-            Scalars s(nested, at);
+            ElementBuilder s(nested, at);
             Value minus = arith::NegFOp::create(nested, at, in[1]);
             return {s.exp2(factor == 1
                                ? s.add(in[0], minus)
@@ -117,7 +78,7 @@ void AttentionTiles::finish(const SoftmaxState &state, Value firstRow) {
   SmallVector<Value> results = map(
       {state.maximum, state.sum}, {rows, rows},
       [&](OpBuilder &nested, Location at, ValueRange in) -> SmallVector<Value> {
-        Scalars s(nested, at);
+        ElementBuilder s(nested, at);
         Value inverse =
             s.select(s.isEqual(in[1], 0), s.number(0), s.reciprocal(in[1]));
         Value log = math::Log2Op::create(nested, at, in[1]);

@@ -7,7 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "AttentionTiles.h"
-#include "../RowAlignment.h"
+#include "../TileSchedule/RowAlignment.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -38,40 +38,13 @@ static int64_t getPageSize(CacheViewOp view) {
 }
 
 AttentionTiles::AttentionTiles(OpBuilder &builder, AttentionOp op)
-    : b(builder), loc(op.getLoc()), op(op),
-      strategy(op.getKernelStrategyAttr()), band(op.getBand()) {
-  element = cast<ShapedType>(op.getKey().getType()).getElementType();
+    : FragmentBuilder(builder, op.getLoc(),
+                      op.getKernelStrategyAttr().getUnit(),
+                      op.getKernelStrategyAttr().getRows(),
+                      getElementTypeOrSelf(op.getKey())),
+      op(op), strategy(op.getKernelStrategyAttr()), band(op.getBand()) {
   headSize = op.getHeadSize();
   valueSize = sizeOf(op.getValue(), op.getValueMap(), AttentionOp::E);
-}
-
-//===----------------------------------------------------------------------===//
-// Numbers
-//===----------------------------------------------------------------------===//
-
-Value AttentionTiles::index(int64_t value) {
-  return arith::ConstantIndexOp::create(b, loc, value);
-}
-Value AttentionTiles::add(Value x, Value y) {
-  return arith::AddIOp::create(b, loc, x, y);
-}
-Value AttentionTiles::sub(Value x, Value y) {
-  return arith::SubIOp::create(b, loc, x, y);
-}
-Value AttentionTiles::mul(Value x, int64_t y) {
-  return arith::MulIOp::create(b, loc, x, index(y));
-}
-Value AttentionTiles::floorDiv(Value x, int64_t y) {
-  return arith::DivUIOp::create(b, loc, x, index(y));
-}
-Value AttentionTiles::ceilDiv(Value x, int64_t y) {
-  return floorDiv(add(x, index(y - 1)), y);
-}
-Value AttentionTiles::min(Value x, Value y) {
-  return arith::MinSIOp::create(b, loc, x, y);
-}
-Value AttentionTiles::max(Value x, Value y) {
-  return arith::MaxSIOp::create(b, loc, x, y);
 }
 
 //===----------------------------------------------------------------------===//

@@ -16,9 +16,7 @@
 #ifndef REPO_LIB_CONVERSION_ATTENTIONTOTILES_ATTENTIONTILES_H
 #define REPO_LIB_CONVERSION_ATTENTIONTOTILES_ATTENTIONTILES_H
 
-#include "mlir/IR/Builders.h"
-#include "repo/Dialect/Repo/IR/Repo.h"
-#include "repo/Dialect/RepoTile/IR/RepoTile.h"
+#include "../TileSchedule/FragmentBuilder.h"
 
 namespace mlir::repo {
 
@@ -48,19 +46,9 @@ struct TileRows {
 void eraseUnusedViews(ArrayRef<Operation *> views);
 
 /// Builds the code of one op in one kernel.
-class AttentionTiles {
+class AttentionTiles : public FragmentBuilder {
 public:
   AttentionTiles(OpBuilder &builder, AttentionOp op);
-
-  //===--- Numbers ------------------------------------------------------===//
-  Value index(int64_t value);
-  Value add(Value x, Value y);
-  Value sub(Value x, Value y);
-  Value mul(Value x, int64_t y);
-  Value floorDiv(Value x, int64_t y);
-  Value ceilDiv(Value x, int64_t y);
-  Value min(Value x, Value y);
-  Value max(Value x, Value y);
 
   /// Sizes and offsets that the kernel needs, made on the host.
   void prepareHost();
@@ -95,15 +83,6 @@ public:
   Value sliceRows(Value operand, Value head);
 
   //===--- Fragments ----------------------------------------------------===//
-  tile::FragmentType accumulatorType(int64_t columns);
-  tile::FragmentType operandType(int64_t columns);
-  tile::FragmentType rowType(Type element);
-  using Body =
-      llvm::function_ref<SmallVector<Value>(OpBuilder &, Location, ValueRange)>;
-  /// The body's arguments are the elements, the row and the column.
-  SmallVector<Value> map(ValueRange inputs, TypeRange results, Body body);
-  Value fill(tile::FragmentType type, double value);
-
   /// Rotates queries by their positions, if the op does.
   Value rotate(Value queries, Value firstRow);
   SoftmaxState start(int64_t columns);
@@ -120,11 +99,8 @@ public:
   /// Writes outputs of the rows from `firstRow` on.
   void finish(const SoftmaxState &state, Value firstRow);
 
-  OpBuilder &b;
-  Location loc;
   AttentionOp op;
   KernelStrategyAttr strategy;
-  Type element;
   /// D and E.
   int64_t headSize, valueSize;
   Value queries, keys;

@@ -72,7 +72,7 @@ private:
 //===----------------------------------------------------------------------===//
 
 void DecodeSchedule::allocatePartials() {
-  Value parts = tiles.mul(blocks, strategy.getWarps());
+  Value parts = mul(blocks, strategy.getWarps());
   auto allocate = [&](SmallVector<int64_t> shape, SmallVector<Value> sizes) {
     auto type = MemRefType::get(shape, b.getF32Type());
     return memref::AllocOp::create(b, loc, type, sizes).getResult();
@@ -88,9 +88,8 @@ void DecodeSchedule::allocatePartials() {
 
 /// A warp has `stages` stages of its own, which it goes through in turn.
 Value DecodeSchedule::stageOf(Value tile) {
-  Value own =
-      arith::RemUIOp::create(b, loc, tile, tiles.index(strategy.getStages()));
-  return tiles.add(tiles.mul(warp, strategy.getStages()), own);
+  Value own = arith::RemUIOp::create(b, loc, tile, index(strategy.getStages()));
+  return add(mul(warp, strategy.getStages()), own);
 }
 
 /// All warps have the same queries, which they load through one buffer. Their
@@ -99,13 +98,13 @@ Value DecodeSchedule::loadQueries(Value firstTile) {
   int64_t warps = strategy.getWarps(), stages = strategy.getStages();
   Value buffer =
       allocate(bufferType(1, strategy.getQueryBlock(), tiles.headSize));
-  Value zero = tiles.index(0);
+  Value zero = index(0);
   CopyAsyncOp::create(b, loc, tiles.slicePackedQueries(), zero, zero, rows,
                       buffer, zero, warps * 32, /*warp=*/false);
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
   allocateTiles(warps * stages);
   for (int64_t i = 0; i + 1 != stages; ++i)
-    copyTile(tiles.add(firstTile, tiles.index(i)), /*isCounted=*/true);
+    copyTile(add(firstTile, i), /*isCounted=*/true);
   NVVM::CpAsyncWaitGroupOp::create(b, loc, stages - 1);
   gpu::BarrierOp::create(b, loc);
   Value loaded = LoadSharedOp::create(b, loc, tiles.operandType(tiles.headSize),
@@ -119,14 +118,14 @@ SoftmaxState DecodeSchedule::step(Value tile, SoftmaxState state) {
   NVVM::CpAsyncWaitGroupOp::create(b, loc, stages - 2);
   synchronizeWarp();
   // Behind it no lane reads the stage of the tile before this one.
-  copyTile(tiles.add(tile, tiles.index(stages - 1)), /*isCounted=*/stages > 2);
-  Value stage = stageOf(tile), zero = tiles.index(0);
+  copyTile(add(tile, stages - 1), /*isCounted=*/stages > 2);
+  Value stage = stageOf(tile), zero = index(0);
   FragmentType type = tiles.accumulatorType(keyBlock);
   Value products =
       tile::MmaOp::create(b, loc, type, query, keyBuffer, stage,
                           tiles.fill(type, 0), /*transpose_b=*/true);
-  Value scores = tiles.finishScores(products, zero, tiles.mul(tile, keyBlock),
-                                    TileEdge::end);
+  Value scores =
+      tiles.finishScores(products, zero, mul(tile, keyBlock), TileEdge::end);
   Value weights = tiles.weigh(scores, state);
   Value operand =
       ConvertOp::create(b, loc, tiles.operandType(keyBlock), weights);
@@ -155,7 +154,7 @@ void DecodeSchedule::storePart(const SoftmaxState &state) {
     return memref::SubViewOp::create(b, loc, result, buffer, offsets, sizes,
                                      strides);
   };
-  Value zero = tiles.index(0);
+  Value zero = index(0);
   StoreOp::create(b, loc, state.accumulator, slice(partials.accumulator, true),
                   zero, rows);
   StoreOp::create(b, loc, state.maximum, slice(partials.maximum, false), zero,
@@ -165,21 +164,19 @@ void DecodeSchedule::storePart(const SoftmaxState &state) {
 
 void DecodeSchedule::buildParts() {
   int64_t warps = strategy.getWarps(), keyBlock = strategy.getKeyBlock();
-  Value one = tiles.index(1);
-  gpu::LaunchOp launch =
-      startLaunch("decode", blocks, tiles.index(op.getNumKeyValueHeads()),
-                  batches, warps * 32);
-  Value zero = tiles.index(0);
+  Value one = index(1);
+  gpu::LaunchOp launch = startLaunch(
+      "decode", {blocks, index(op.getNumKeyValueHeads()), batches}, warps * 32);
+  Value zero = index(0);
   tiles.enterBlock(launch.getBlockIds().z,
-                   tiles.mul(launch.getBlockIds().y, op.getGroupSize()), zero);
+                   mul(launch.getBlockIds().y, op.getGroupSize()), zero);
   range = tiles.getKeyTiles(strategy.getQueryBlock(), keyBlock);
-  warp = tiles.floorDiv(thread, 32);
-  part = tiles.add(tiles.mul(launch.getBlockIds().x, warps), warp);
+  warp = floorDiv(thread, 32);
+  part = add(mul(launch.getBlockIds().x, warps), warp);
   int64_t tilesOfPart = strategy.getSplitKeys() / keyBlock;
-  Value firstOfPart = tiles.mul(part, tilesOfPart);
-  Value firstTile = tiles.max(firstOfPart, range.first);
-  lastTile =
-      tiles.min(tiles.add(firstOfPart, tiles.index(tilesOfPart)), range.last);
+  Value firstOfPart = mul(part, tilesOfPart);
+  Value firstTile = max(firstOfPart, range.first);
+  lastTile = min(add(firstOfPart, tilesOfPart), range.last);
 
   query = loadQueries(firstTile);
   SoftmaxState state = tiles.start(tiles.valueSize);
@@ -213,9 +210,8 @@ void DecodeSchedule::buildParts() {
 /// Every channel of a query adds up what the parts found, each by its weight
 /// 2^(maximum - largest maximum).
 void DecodeSchedule::buildMerge() {
-  Value zero = tiles.index(0), one = tiles.index(1);
-  Value heads = tiles.index(op.getNumQueryHeads()),
-        channels = tiles.index(tiles.valueSize);
+  Value zero = index(0), one = index(1);
+  Value heads = index(op.getNumQueryHeads()), channels = index(tiles.valueSize);
   auto all = scf::ParallelOp::create(
       b, loc, ValueRange{zero, zero, zero, zero},
       ValueRange{batches, heads, tiles.queries, channels},
@@ -226,10 +222,10 @@ void DecodeSchedule::buildMerge() {
   tiles.enterBlock(at[0], at[1], zero);
   KeyTiles keys =
       tiles.getKeyTiles(strategy.getQueryBlock(), strategy.getKeyBlock());
-  Value first = tiles.floorDiv(keys.firstKey, strategy.getSplitKeys()),
-        last = tiles.ceilDiv(keys.lastKey, strategy.getSplitKeys());
+  Value first = floorDiv(keys.firstKey, strategy.getSplitKeys()),
+        last = ceilDiv(keys.lastKey, strategy.getSplitKeys());
   Value inGroup =
-      arith::RemUIOp::create(b, loc, at[1], tiles.index(op.getGroupSize()));
+      arith::RemUIOp::create(b, loc, at[1], index(op.getGroupSize()));
   Value row = tiles.getPackedRow({inGroup, at[2]});
   Type f32 = b.getF32Type();
   auto number = [&](double value) -> Value {
@@ -315,11 +311,10 @@ void DecodeSchedule::build() {
   b.setInsertionPoint(op);
   tiles.packRows();
   tiles.prepareHost();
-  rows = tiles.index(tiles.getNumPackedRows());
+  rows = index(tiles.getNumPackedRows());
   batches = getValueOrCreateConstantIndexOp(
       b, loc, op.getDimSize(b, loc, AttentionOp::B));
-  blocks =
-      tiles.ceilDiv(tiles.keys, strategy.getSplitKeys() * strategy.getWarps());
+  blocks = ceilDiv(tiles.keys, strategy.getSplitKeys() * strategy.getWarps());
   allocatePartials();
   buildParts();
   buildMerge();

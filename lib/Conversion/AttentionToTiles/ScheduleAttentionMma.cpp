@@ -46,8 +46,8 @@ private:
   SoftmaxState loop(Value from, Value to, SoftmaxState state, TileEdge edge);
   SoftmaxState step(Value tile, SoftmaxState state, TileEdge edge);
   Value stageOf(Value tile) {
-    return arith::RemUIOp::create(b, loc, tiles.sub(tile, range.first),
-                                  tiles.index(strategy.getStages()));
+    return arith::RemUIOp::create(b, loc, sub(tile, range.first),
+                                  index(strategy.getStages()));
   }
 
   Value firstRow, query;
@@ -57,17 +57,17 @@ private:
 Value MmaSchedule::loadQueries(Value warpRow) {
   MemRefType type = bufferType(1, strategy.getQueryBlock(), tiles.headSize);
   Value buffer = allocate(type);
-  CopyAsyncOp::create(b, loc, tiles.sliceQuery(), firstQuery, tiles.index(0),
-                      tiles.queries, buffer, tiles.index(0),
-                      strategy.getWarps() * 32, /*warp=*/false);
+  CopyAsyncOp::create(b, loc, tiles.sliceQuery(), firstQuery, index(0),
+                      tiles.queries, buffer, index(0), strategy.getWarps() * 32,
+                      /*warp=*/false);
   NVVM::CpAsyncCommitGroupOp::create(b, loc);
   allocateTiles(strategy.getStages());
   for (int64_t i = 0; i + 1 != strategy.getStages(); ++i)
-    copyTile(tiles.add(range.first, tiles.index(i)), /*isCounted=*/true);
+    copyTile(add(range.first, i), /*isCounted=*/true);
   NVVM::CpAsyncWaitGroupOp::create(b, loc, strategy.getStages() - 1);
   gpu::BarrierOp::create(b, loc);
   Value loaded = LoadSharedOp::create(b, loc, tiles.operandType(tiles.headSize),
-                                      buffer, tiles.index(0), warpRow);
+                                      buffer, index(0), warpRow);
   return tiles.rotate(loaded, firstRow);
 }
 
@@ -80,14 +80,14 @@ SoftmaxState MmaSchedule::step(Value tile, SoftmaxState state, TileEdge edge) {
     fenceProxy();
   gpu::BarrierOp::create(b, loc);
   // Behind the barrier nobody reads the stage of the tile before this one.
-  copyTile(tiles.add(tile, tiles.index(stages - 1)), /*isCounted=*/stages > 2);
+  copyTile(add(tile, stages - 1), /*isCounted=*/stages > 2);
   Value stage = stageOf(tile);
   FragmentType type = tiles.accumulatorType(keyBlock);
   Value products =
       tile::MmaOp::create(b, loc, type, query, keyBuffer, stage,
                           tiles.fill(type, 0), /*transpose_b=*/true);
   Value scores =
-      tiles.finishScores(products, firstRow, tiles.mul(tile, keyBlock), edge);
+      tiles.finishScores(products, firstRow, mul(tile, keyBlock), edge);
   Value weights = tiles.weigh(scores, state);
   Value operand =
       ConvertOp::create(b, loc, tiles.operandType(keyBlock), weights);
@@ -100,7 +100,7 @@ SoftmaxState MmaSchedule::step(Value tile, SoftmaxState state, TileEdge edge) {
 SoftmaxState MmaSchedule::loop(Value from, Value to, SoftmaxState state,
                                TileEdge edge) {
   auto loop = scf::ForOp::create(
-      b, loc, from, to, tiles.index(1),
+      b, loc, from, to, index(1),
       ValueRange{state.accumulator, state.maximum, state.sum});
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
@@ -117,8 +117,8 @@ void MmaSchedule::build() {
   tiles.prepareHost();
   startQueryBlocks(strategy.getWarps() * 32);
   int64_t owner = strategy.getUnit() == MatrixUnit::mma ? 32 : 128;
-  Value warpRow = tiles.mul(tiles.floorDiv(thread, owner), strategy.getRows());
-  firstRow = tiles.add(firstQuery, warpRow);
+  Value warpRow = mul(floorDiv(thread, owner), strategy.getRows());
+  firstRow = add(firstQuery, warpRow);
   query = loadQueries(warpRow);
 
   SoftmaxState state = tiles.start(tiles.valueSize);

@@ -68,7 +68,7 @@ Value SpecializedSchedule::makeMap(Value operand, AffineMap layout,
       nvgpu::TensorMapOOBKind::OOB_ZERO,
       nvgpu::TensorMapInterleaveKind::INTERLEAVE_NONE);
   SmallVector<Value> boxSizes =
-      llvm::map_to_vector(box, [&](int64_t size) { return tiles.index(size); });
+      llvm::map_to_vector(box, [&](int64_t size) { return index(size); });
   return nvgpu::TmaCreateDescriptorOp::create(b, loc, type, unranked, boxSizes);
 }
 
@@ -98,8 +98,8 @@ void SpecializedSchedule::build() {
       makeMap(op.getValue(), op.getValueMap(), AttentionOp::M, AttentionOp::E,
               bufferType(stages, keyBlock, tiles.valueSize));
   startQueryBlocks(strategy.getWarps() * 32 + strategy.getProducers() * 128);
-  count = tiles.max(tiles.index(1), tiles.sub(range.last, range.first));
-  lastTile = tiles.sub(tiles.add(range.first, count), tiles.index(1));
+  count = max(index(1), sub(range.last, range.first));
+  lastTile = sub(add(range.first, count), index(1));
 
   queries =
       allocate(bufferType(consumers(), strategy.getRows(), tiles.headSize));

@@ -29,20 +29,20 @@ void SpecializedSchedule::synchronize(Value barrier, int64_t threads,
 
 void SpecializedSchedule::takeTurn(Value member) {
   if (consumers() == 2)
-    synchronize(tiles.add(member, tiles.index(1)), 256, /*wait=*/true);
+    synchronize(add(member, 1), 256, /*wait=*/true);
 }
 
 void SpecializedSchedule::passTurn(Value member) {
   if (consumers() == 2)
-    synchronize(tiles.sub(tiles.index(2), member), 256, /*wait=*/false);
+    synchronize(sub(index(2), member), 256, /*wait=*/false);
 }
 
 /// Rotates the queries of the warpgroup where they lie.
 void SpecializedSchedule::turnQueries(Value member) {
   if (!op.getQueryPositions())
     return;
-  Value zero = tiles.index(0);
-  Value row = tiles.add(firstQuery, tiles.mul(member, strategy.getRows()));
+  Value zero = index(0);
+  Value row = add(firstQuery, mul(member, strategy.getRows()));
   Value loaded = LoadSharedOp::create(b, loc, tiles.operandType(tiles.headSize),
                                       queries, member, zero);
   // A lane stores where others of its warp have read.
@@ -53,7 +53,7 @@ void SpecializedSchedule::turnQueries(Value member) {
   // first one, at the latest to take turns.
   fenceProxy();
   if (consumers() != 2)
-    synchronize(tiles.add(member, tiles.index(1)), 128, /*wait=*/true);
+    synchronize(add(member, 1), 128, /*wait=*/true);
 }
 
 Value SpecializedSchedule::startScores(Value use, Value member) {
@@ -73,7 +73,7 @@ Value SpecializedSchedule::startSums(Value use, const Carried &carried) {
 
 /// The first tile: scores and their softmax.
 SpecializedSchedule::Carried SpecializedSchedule::begin(Value member) {
-  Value use = tiles.index(0);
+  Value use = index(0);
   waitFull(keys, use);
   takeTurn(member);
   Value pending = startScores(use, member);
@@ -81,7 +81,7 @@ SpecializedSchedule::Carried SpecializedSchedule::begin(Value member) {
   Value products = WaitMmaOp::create(b, loc, pending, Value(), 0);
   release(keys, use);
   Carried carried = {tiles.start(tiles.valueSize), Value()};
-  Value row = tiles.add(firstQuery, tiles.mul(member, strategy.getRows()));
+  Value row = add(firstQuery, mul(member, strategy.getRows()));
   Value scores = tiles.finishScores(products, row, keyOf(use), TileEdge::end);
   // There is nothing to scale yet.
   Value alpha, weights = tiles.weigh(scores, carried.state, &alpha);
@@ -93,7 +93,7 @@ SpecializedSchedule::Carried SpecializedSchedule::begin(Value member) {
 SpecializedSchedule::Carried SpecializedSchedule::step(Value use, Value member,
                                                        const Carried &carried,
                                                        TileEdge edge) {
-  Value before = tiles.sub(use, tiles.index(1));
+  Value before = sub(use, index(1));
   Carried next = carried;
   waitFull(keys, use);
   takeTurn(member);
@@ -103,7 +103,7 @@ SpecializedSchedule::Carried SpecializedSchedule::step(Value use, Value member,
   passTurn(member);
   Value products = WaitMmaOp::create(b, loc, scoresPending, Value(), 1);
   release(keys, use);
-  Value row = tiles.add(firstQuery, tiles.mul(member, strategy.getRows()));
+  Value row = add(firstQuery, mul(member, strategy.getRows()));
   Value scores = tiles.finishScores(products, row, keyOf(use), edge);
   Value alpha, weights = tiles.weigh(scores, next.state, &alpha);
   Value sums = WaitMmaOp::create(b, loc, sumsPending, next.state.sum, 0);
@@ -119,7 +119,7 @@ SpecializedSchedule::Carried SpecializedSchedule::loop(Value from, Value to,
                                                        const Carried &carried,
                                                        TileEdge edge) {
   auto loop =
-      scf::ForOp::create(b, loc, from, to, tiles.index(1), carried.toVector());
+      scf::ForOp::create(b, loc, from, to, index(1), carried.toVector());
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
   Carried next = step(loop.getInductionVar(), member,
@@ -129,7 +129,7 @@ SpecializedSchedule::Carried SpecializedSchedule::loop(Value from, Value to,
 }
 
 void SpecializedSchedule::consume(Value member) {
-  Value zero = tiles.index(0), one = tiles.index(1);
+  Value zero = index(0), one = index(1);
   WaitOp::create(b, loc, queriesFull, member, zero);
   turnQueries(member);
   // The first turn is warpgroup 0's, by grace of warpgroup 1; the last one that
@@ -138,7 +138,7 @@ void SpecializedSchedule::consume(Value member) {
     if (consumers() != 2)
       return;
     auto branch = scf::IfOp::create(
-        b, loc, compare(arith::CmpIPredicate::eq, member, tiles.index(i)));
+        b, loc, compare(arith::CmpIPredicate::eq, member, index(i)));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPoint(branch.thenYield());
     synchronize(one, 256, wait);
@@ -146,9 +146,8 @@ void SpecializedSchedule::consume(Value member) {
   onlyMember(1, /*wait=*/false);
 
   // Uses: the masked tiles at the end, the full ones, those that a window cuts.
-  Value fullFrom = tiles.max(one, tiles.sub(range.last, range.lastFull));
-  Value fullTo = tiles.max(
-      fullFrom, tiles.sub(count, tiles.sub(range.firstFull, range.first)));
+  Value fullFrom = max(one, sub(range.last, range.lastFull));
+  Value fullTo = max(fullFrom, sub(count, sub(range.firstFull, range.first)));
   Carried carried = begin(member);
   if (op.getBand().second >= 0)
     carried = loop(one, fullFrom, member, carried, TileEdge::band);
@@ -156,11 +155,10 @@ void SpecializedSchedule::consume(Value member) {
   if (op.getBand().first >= 0)
     carried = loop(fullTo, count, member, carried, TileEdge::band);
 
-  Value before = tiles.sub(count, one);
+  Value before = sub(count, one);
   waitFull(values, before);
   Value pending = startSums(before, carried);
   carried.state.accumulator = WaitMmaOp::create(b, loc, pending, Value(), 0);
   onlyMember(0, /*wait=*/true);
-  tiles.finish(carried.state,
-               tiles.add(firstQuery, tiles.mul(member, strategy.getRows())));
+  tiles.finish(carried.state, add(firstQuery, mul(member, strategy.getRows())));
 }

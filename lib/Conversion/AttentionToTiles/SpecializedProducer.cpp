@@ -16,7 +16,7 @@ using namespace mlir::repo::tile;
 /// The copy engine fills the stage of a use.
 void SpecializedSchedule::fill(const Ring &ring, Value use, Value row) {
   waitEmpty(ring, use);
-  Value zero = tiles.index(0);
+  Value zero = index(0);
   CopyTensorOp::create(b, loc, ring.map,
                        ValueRange{batch, tiles.getKeyHead(), zero, row, zero},
                        ring.buffer, stageOf(use), ring.full);
@@ -45,16 +45,16 @@ void SpecializedSchedule::fillEdge(Value use, Value row) {
 
 void SpecializedSchedule::produce() {
   // One warp: what the others would do it does as fast.
-  Value first = compare(arith::CmpIPredicate::ult, thread, tiles.index(32));
+  Value first = compare(arith::CmpIPredicate::ult, thread, index(32));
   auto branch = scf::IfOp::create(b, loc, first);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(branch.thenYield());
-  Value zero = tiles.index(0), one = tiles.index(1);
+  Value zero = index(0), one = index(1);
   for (int64_t i = 0; i != consumers(); ++i) {
-    Value row = tiles.add(firstQuery, tiles.index(i * strategy.getRows()));
+    Value row = add(firstQuery, index(i * strategy.getRows()));
     CopyTensorOp::create(b, loc, queryMap,
                          ValueRange{batch, head, zero, row, zero}, queries,
-                         tiles.index(i), queriesFull);
+                         index(i), queriesFull);
   }
   auto loop = scf::ForOp::create(b, loc, zero, count, one);
   b.setInsertionPointToStart(loop.getBody());
@@ -63,11 +63,10 @@ void SpecializedSchedule::produce() {
   // Behind the last key lies no row, or one that must not be read.
   Value end = arith::SelectOp::create(
       b, loc, compare(arith::CmpIPredicate::eq, range.lastKey, tiles.keys),
-      tiles.add(range.lastKey, tiles.index(keyBlock - 1)), range.lastKey);
+      add(range.lastKey, keyBlock - 1), range.lastKey);
   Value inside = arith::AndIOp::create(
       b, loc, compare(arith::CmpIPredicate::sge, row, range.firstKey),
-      compare(arith::CmpIPredicate::sle, tiles.add(row, tiles.index(keyBlock)),
-              end));
+      compare(arith::CmpIPredicate::sle, add(row, keyBlock), end));
   if (op.getMask())
     inside =
         arith::AndIOp::create(b, loc, inside, tiles.isTileSeen(tileOf(use)));

@@ -84,28 +84,22 @@ private:
   void synchronize(Value barrier, int64_t threads, bool wait);
   //===--- Uses of stages -----------------------------------------------===//
   Value stageOf(Value use) {
-    return arith::RemUIOp::create(b, loc, use,
-                                  tiles.index(strategy.getStages()));
+    return arith::RemUIOp::create(b, loc, use, index(strategy.getStages()));
   }
-  Value phaseOf(Value use) { return tiles.floorDiv(use, strategy.getStages()); }
+  Value phaseOf(Value use) { return floorDiv(use, strategy.getStages()); }
   void waitFull(const Ring &ring, Value use) {
     tile::WaitOp::create(b, loc, ring.full, stageOf(use), phaseOf(use));
   }
   /// Before its first use a stage is empty.
   void waitEmpty(const Ring &ring, Value use) {
     tile::WaitOp::create(b, loc, ring.empty, stageOf(use),
-                         tiles.sub(phaseOf(use), tiles.index(1)));
+                         sub(phaseOf(use), index(1)));
   }
   void release(const Ring &ring, Value use) {
     tile::ArriveOp::create(b, loc, ring.empty, stageOf(use));
   }
-  Value tileOf(Value use) { return tiles.sub(lastTile, use); }
-  Value keyOf(Value use) {
-    return tiles.mul(tileOf(use), strategy.getKeyBlock());
-  }
-  Value compare(arith::CmpIPredicate predicate, Value x, Value y) {
-    return arith::CmpIOp::create(b, loc, predicate, x, y);
-  }
+  Value tileOf(Value use) { return sub(lastTile, use); }
+  Value keyOf(Value use) { return mul(tileOf(use), strategy.getKeyBlock()); }
 
   Ring keys, values;
   Value queryMap, queries, queriesFull, count, lastTile;

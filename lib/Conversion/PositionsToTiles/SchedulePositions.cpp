@@ -16,8 +16,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "../AttentionToTiles/AttentionSchedule.h"
-#include "../RowAlignment.h"
+#include "../TileSchedule/FragmentBuilder.h"
+#include "../TileSchedule/RowAlignment.h"
+#include "../TileSchedule/TileSchedule.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -37,17 +38,19 @@ using namespace mlir::repo;
 using namespace mlir::repo::tile;
 
 namespace {
-class PositionSchedule {
+class PositionSchedule : TileSchedule {
 public:
   PositionSchedule(OpBuilder &builder, AssignPositionsOp op)
-      : b(builder), loc(op.getLoc()), op(op),
-        strategy(op.getKernelStrategyAttr()),
+      : TileSchedule(builder, op.getLoc(), getElementTypeOrSelf(op.getGate())),
+        op(op), strategy(op.getKernelStrategyAttr()),
+        element(getElementTypeOrSelf(op.getGate())),
+        tiles(builder, loc, strategy.getUnit(), strategy.getRows(), element),
         mma(strategy.getUnit() == MatrixUnit::mma) {}
   void build();
 
 private:
   void prepareHost();
-  void startLaunch();
+  void startBlocks();
   void allocateStages();
   Value multiply();
   Value step(Value step, Value sums);
@@ -63,19 +66,7 @@ private:
   void copyStep(Value step);
   void waitForCopies(int64_t pending);
 
-  Value index(int64_t value) {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  }
-  Value add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
-  Value mul(Value x, int64_t y) {
-    return arith::MulIOp::create(b, loc, x, index(y));
-  }
-  Value floorDiv(Value x, int64_t y) {
-    return arith::DivUIOp::create(b, loc, x, index(y));
-  }
-  Value stageOf(Value step) {
-    return arith::RemUIOp::create(b, loc, step, index(strategy.getStages()));
-  }
+  Value stageOf(Value step) { return rem(step, strategy.getStages()); }
   /// The stage with the tokens of a warpgroup, which come one behind the other.
   Value tokenStage(Value step, Value member) {
     return add(mul(stageOf(step), tokenStages()), member);
@@ -84,35 +75,20 @@ private:
 
   /// `size` columns of a matrix, from `offset` on.
   Value sliceColumns(Value matrix, Value offset, int64_t size);
-  MemRefType bufferType(int64_t stages, int64_t rows, int64_t columns);
-  Value allocate(MemRefType type);
-
-  FragmentType accumulatorType(int64_t columns) {
-    return FragmentType::get(op.getContext(), {strategy.getRows(), columns},
-                             b.getF32Type(),
-                             mma ? Layout::mma_acc : Layout::wgmma_acc);
+  Value zeros(int64_t columns) {
+    return tiles.fill(tiles.accumulatorType(columns), 0);
   }
-  FragmentType operandType(int64_t columns) {
-    return FragmentType::get(op.getContext(), {strategy.getRows(), columns},
-                             element, mma ? Layout::mma_a : Layout::wgmma_a);
-  }
-  using Body =
-      llvm::function_ref<SmallVector<Value>(OpBuilder &, Location, ValueRange)>;
-  SmallVector<Value> map(ValueRange inputs, TypeRange results, Body body);
-  Value zeros(int64_t columns);
 
-  OpBuilder &b;
-  Location loc;
   AssignPositionsOp op;
   PositionStrategyAttr strategy;
-  bool mma;
   Type element;
-  int64_t channels, columns, heads, paddedHeads, sharedBytes = 0;
+  FragmentBuilder tiles;
+  bool mma;
+  int64_t channels, columns, heads, paddedHeads;
   // Of the host; rows are the tokens of a batch, or of all, and groups how
   // many of these there are.
   Value batches, tokens, groups, rows, parts;
   bool isFlat = false;
-  gpu::LaunchOp launch;
   // Of the block and of the warp, or warpgroup.
   Value group, part, firstRow, firstColumn, member, hidden;
   /// A stage of weights has the columns of gate, then those of content, as its
@@ -127,7 +103,6 @@ private:
 
 void PositionSchedule::prepareHost() {
   auto gate = cast<MemRefType>(op.getGate().getType());
-  element = gate.getElementType();
   columns = gate.getDimSize(0);
   channels = gate.getDimSize(1);
   heads = cast<MemRefType>(op.getHeads().getType()).getDimSize(0);
@@ -160,23 +135,17 @@ void PositionSchedule::prepareHost() {
 
 /// The blocks of columns of the same tokens run side by side: they share the
 /// tokens in the second-level cache.
-void PositionSchedule::startLaunch() {
-  Value one = index(1);
+void PositionSchedule::startBlocks() {
   Value blocks =
       arith::CeilDivUIOp::create(b, loc, rows, index(strategy.getTokenBlock()));
-  std::string name = findKernelName(op, "positions");
-  launch = gpu::LaunchOp::create(
-      b, loc, index(columns / strategy.getColumnBlock()), blocks, groups,
-      index(strategy.getWarps() * 32), one, one,
-      arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(0)));
-  launch.setModuleAttr(FlatSymbolRefAttr::get(op.getContext(), "kernels"));
-  launch.setFunctionAttr(FlatSymbolRefAttr::get(op.getContext(), name));
-  b.setInsertionPointToStart(&launch.getBody().front());
+  gpu::LaunchOp launch = startLaunch(
+      "positions", {index(columns / strategy.getColumnBlock()), blocks, groups},
+      strategy.getWarps() * 32);
   part = launch.getBlockIds().x;
   group = launch.getBlockIds().z;
   firstRow = mul(launch.getBlockIds().y, strategy.getTokenBlock());
   firstColumn = mul(part, strategy.getColumnBlock());
-  member = floorDiv(launch.getThreadIds().x, mma ? 32 : 128);
+  member = floorDiv(thread, mma ? 32 : 128);
 }
 
 /// Every position is the sum of its parts, the first column's first.
@@ -214,20 +183,6 @@ Value PositionSchedule::sliceColumns(Value matrix, Value offset, int64_t size) {
   return memref::SubViewOp::create(b, loc, matrix, offsets, sizes, strides);
 }
 
-MemRefType PositionSchedule::bufferType(int64_t stages, int64_t rows,
-                                        int64_t width) {
-  return MemRefType::get({stages, width / panelColumns, rows, panelColumns},
-                         element, AffineMap(),
-                         gpu::AddressSpaceAttr::get(
-                             op.getContext(), gpu::AddressSpace::Workgroup));
-}
-
-Value PositionSchedule::allocate(MemRefType type) {
-  int64_t offset = sharedBytes;
-  sharedBytes += type.getDimSize(0) * getStageBytes(type);
-  return SharedBufferOp::create(b, loc, type, offset);
-}
-
 void PositionSchedule::allocateStages() {
   int64_t stages = strategy.getStages(), width = strategy.getColumnBlock();
   tokenBuffer = allocate(bufferType(stages * tokenStages(),
@@ -262,9 +217,8 @@ void PositionSchedule::copy(Value source, Value row, Value limit, Value target,
     threads /= 2;
   OpBuilder::InsertionGuard guard(b);
   if (threads != all) {
-    Value takesPart =
-        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
-                              launch.getThreadIds().x, index(threads));
+    Value takesPart = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult,
+                                            thread, index(threads));
     b.setInsertionPoint(scf::IfOp::create(b, loc, takesPart).thenYield());
   }
   CopyAsyncOp::create(b, loc, source, row, index(0), limit, target, stage,
@@ -304,43 +258,14 @@ void PositionSchedule::copyStep(Value step) {
 /// Waits until all warps see what all but the last `pending` groups copied.
 void PositionSchedule::waitForCopies(int64_t pending) {
   NVVM::CpAsyncWaitGroupOp::create(b, loc, pending);
-  // wgmma reads past the caches of ordinary accesses.
   if (!mma)
-    NVVM::FenceProxyOp::create(
-        b, loc,
-        NVVM::ProxyKindAttr::get(b.getContext(), NVVM::ProxyKind::async_shared),
-        NVVM::SharedSpaceAttr::get(b.getContext(),
-                                   NVVM::SharedSpace::shared_cta));
+    fenceProxy();
   gpu::BarrierOp::create(b, loc);
 }
 
 //===----------------------------------------------------------------------===//
 // Products
 //===----------------------------------------------------------------------===//
-
-SmallVector<Value> PositionSchedule::map(ValueRange inputs, TypeRange results,
-                                         Body body) {
-  auto mapOp = MapOp::create(b, loc, results, inputs);
-  Block &block = mapOp.getBody().emplaceBlock();
-  for (Value input : inputs)
-    block.addArgument(cast<FragmentType>(input.getType()).getElementType(),
-                      loc);
-  block.addArguments({b.getI32Type(), b.getI32Type()}, {loc, loc});
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(&block);
-  YieldOp::create(b, loc, body(b, loc, block.getArguments()));
-  return mapOp.getResults();
-}
-
-Value PositionSchedule::zeros(int64_t width) {
-  return map({}, accumulatorType(width),
-             [](OpBuilder &nested, Location at,
-                ValueRange) -> SmallVector<Value> {
-               return {arith::ConstantOp::create(nested, at,
-                                                 nested.getF32FloatAttr(0))};
-             })
-      .front();
-}
 
 Value PositionSchedule::step(Value step, Value sums) {
   int64_t stages = strategy.getStages();
@@ -352,7 +277,7 @@ Value PositionSchedule::step(Value step, Value sums) {
   Value stage = stageOf(step);
   if (mma) {
     Value row = mul(member, strategy.getRows());
-    Value a = LoadSharedOp::create(b, loc, operandType(panelColumns),
+    Value a = LoadSharedOp::create(b, loc, tiles.operandType(panelColumns),
                                    tokenBuffer, stage, row);
     return tile::MmaOp::create(b, loc, sums.getType(), a, weightBuffer, stage,
                                sums, /*transpose_b=*/true);
@@ -383,33 +308,23 @@ Value PositionSchedule::multiply() {
 
 /// silu(g) c, in f32.
 Value PositionSchedule::gate(Value sums) {
-  Type half = accumulatorType(strategy.getColumnBlock());
+  Type half = tiles.accumulatorType(strategy.getColumnBlock());
   auto halves = SplitOp::create(b, loc, TypeRange{half, half}, sums);
-  return map(halves.getResults(), half,
-             [](OpBuilder &nested, Location at,
-                ValueRange in) -> SmallVector<Value> {
-               auto number = [&](double value) -> Value {
-                 return arith::ConstantOp::create(
-                     nested, at, nested.getF32FloatAttr(value));
-               };
-               Value exponent =
-                   arith::MulFOp::create(nested, at, in[0], number(-M_LOG2E));
-               Value exponential = math::Exp2Op::create(nested, at, exponent);
-               Value denominator =
-                   arith::AddFOp::create(nested, at, number(1), exponential);
-               auto approximate = arith::FastMathFlagsAttr::get(
-                   nested.getContext(), arith::FastMathFlags::afn);
-               Value inverse = arith::DivFOp::create(nested, at, number(1),
-                                                     denominator, approximate);
-               Value silu = arith::MulFOp::create(nested, at, in[0], inverse);
-               return {arith::MulFOp::create(nested, at, silu, in[1])};
-             })
+  return tiles
+      .map(halves.getResults(), half,
+           [](OpBuilder &nested, Location at,
+              ValueRange in) -> SmallVector<Value> {
+             ElementBuilder e(nested, at);
+             Value exponential = e.exp2(e.scale(in[0], -M_LOG2E));
+             Value inverse = e.reciprocal(e.add(e.number(1), exponential));
+             return {e.mul(e.mul(in[0], inverse), in[1])};
+           })
       .front();
 }
 
 /// A matrix rounded to operands, and what rounding leaves of it.
 std::pair<Value, Value> PositionSchedule::split(Value matrix) {
-  SmallVector<Value> results = map(
+  SmallVector<Value> results = tiles.map(
       matrix, {matrix.getType(), matrix.getType()},
       [&](OpBuilder &nested, Location at, ValueRange in) -> SmallVector<Value> {
         Value rounded = arith::TruncFOp::create(nested, at, element, in[0]);
@@ -431,7 +346,7 @@ SmallVector<Value> PositionSchedule::splitToOperands(Value matrix) {
     if (i + 1 != count)
       std::tie(summand, matrix) = split(matrix);
     operands.push_back(ConvertOp::create(
-        b, loc, operandType(strategy.getColumnBlock()), summand));
+        b, loc, tiles.operandType(strategy.getColumnBlock()), summand));
   }
   return operands;
 }
@@ -474,14 +389,10 @@ void PositionSchedule::finish(Value sums) {
 void PositionSchedule::build() {
   b.setInsertionPoint(op);
   prepareHost();
-  startLaunch();
+  startBlocks();
   allocateStages();
   finish(multiply());
-  gpu::TerminatorOp::create(b, loc);
-  b.setInsertionPoint(launch);
-  launch.getDynamicSharedMemorySizeMutable().assign(
-      arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(sharedBytes)));
-  b.setInsertionPoint(op);
+  finishLaunch();
   sumParts();
   op.erase();
 }

@@ -7,7 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "RowKernel.h"
-#include "../AttentionToTiles/AttentionSchedule.h"
+#include "../KernelLaunch.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -48,28 +48,23 @@ RowKernel::RowKernel(scf::ForallOp loop, int64_t maxThreads)
 //===----------------------------------------------------------------------===//
 
 void RowKernel::startLaunch() {
-  Value one = arith::ConstantIndexOp::create(b, loc, 1);
   Value blocks;
   for (OpFoldResult bound : loop.getMixedUpperBound()) {
     sizes.push_back(getValueOrCreateConstantIndexOp(b, loc, bound));
     blocks = blocks ? make<arith::MulIOp>(blocks, sizes.back()) : sizes.back();
   }
-  Value size = arith::ConstantIndexOp::create(b, loc, threads);
   int64_t units = planner.getMaxUnits();
   if (planner.isFlat()) {
     Value count = make<arith::MulIOp>(
         blocks, arith::ConstantIndexOp::create(b, loc, units));
-    blocks = make<arith::CeilDivUIOp>(count, size);
+    blocks = make<arith::CeilDivUIOp>(
+        count, arith::ConstantIndexOp::create(b, loc, threads));
   }
-  std::string name = findKernelName(loop, "rows");
-  launch = gpu::LaunchOp::create(b, loc, blocks, one, one, size, one, one);
-  launch.setModuleAttr(FlatSymbolRefAttr::get(b.getContext(), "kernels"));
-  launch.setFunctionAttr(FlatSymbolRefAttr::get(b.getContext(), name));
+  launch = repo::startLaunch(b, loc, "rows", blocks, threads);
   for (auto alloc : loop.getBody()->getOps<memref::AllocOp>())
     if (!isScalar(alloc))
       mapping.map(alloc.getResult(),
                   launch.addWorkgroupAttribution(alloc.getType(), loc));
-  b.setInsertionPointToStart(&launch.getBody().front());
   thread = launch.getThreadIds().x;
 }
 

@@ -138,6 +138,24 @@ static LogicalResult verifyBody(Operation *op, Block &body,
   return success();
 }
 
+void MapOp::build(
+    OpBuilder &builder, OperationState &state, TypeRange results,
+    ValueRange inputs,
+    function_ref<SmallVector<Value>(OpBuilder &, Location, ValueRange)> body) {
+  state.addOperands(inputs);
+  state.addTypes(results);
+  SmallVector<Type> arguments;
+  for (Type type : inputs.getTypes())
+    arguments.push_back(cast<FragmentType>(type).getElementType());
+  arguments.append(2, builder.getI32Type());
+  OpBuilder::InsertionGuard guard(builder);
+  Block *block = builder.createBlock(
+      state.addRegion(), {}, arguments,
+      SmallVector<Location>(arguments.size(), state.location));
+  YieldOp::create(builder, state.location,
+                  body(builder, state.location, block->getArguments()));
+}
+
 LogicalResult MapOp::verify() {
   if (getResults().empty())
     return emitOpError("expected at least one result");

@@ -296,6 +296,11 @@ def RepoTile_MapOp : RepoTile_Op<"map", [RecursiveMemoryEffects,
   let arguments = (ins Variadic<RepoTile_Fragment>:$inputs);
   let results = (outs Variadic<RepoTile_Fragment>:$results);
   let regions = (region SizedRegion<1>:$body);
+  let skipDefaultBuilders = 1;
+  // `body` writes the region from its arguments and returns what it yields.
+  let builders = [OpBuilder<(ins "::mlir::TypeRange":$results, "::mlir::ValueRange":$inputs,
+    "::llvm::function_ref<::llvm::SmallVector<::mlir::Value>(::mlir::OpBuilder &, ::mlir::Location, "
+    "::mlir::ValueRange)>":$body)>];
   let assemblyFormat = "($inputs^)? attr-dict `:` functional-type($inputs, $results) $body";
   let hasVerifier = 1;
 }

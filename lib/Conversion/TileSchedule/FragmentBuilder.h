@@ -1,4 +1,4 @@
-//===- AttentionScalars.h - Arithmetic of an element ------------*- C++ -*-===//
+//===- FragmentBuilder.h - Fragments of a kernel ----------------*- C++ -*-===//
 //
 // Part of the RePo compiler, under the Apache License v2.0 with LLVM
 // Exceptions. See LICENSE for license information.
@@ -6,11 +6,13 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef REPO_LIB_CONVERSION_ATTENTIONTOTILES_ATTENTIONSCALARS_H
-#define REPO_LIB_CONVERSION_ATTENTIONTOTILES_ATTENTIONSCALARS_H
+#ifndef REPO_LIB_CONVERSION_TILESCHEDULE_FRAGMENTBUILDER_H
+#define REPO_LIB_CONVERSION_TILESCHEDULE_FRAGMENTBUILDER_H
 
-#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
+#include "repo/Dialect/RepoTile/IR/RepoTile.h"
+#include "repo/Support/IndexBuilder.h"
 #include <limits>
 
 namespace mlir::repo {
@@ -19,8 +21,8 @@ inline constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// Arithmetic on f32 within the region of a map. Products may be fused with
 /// sums.
-struct Scalars {
-  Scalars(OpBuilder &builder, Location loc) : b(builder), loc(loc) {}
+struct ElementBuilder {
+  ElementBuilder(OpBuilder &builder, Location loc) : b(builder), loc(loc) {}
   Value number(double value) {
     return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value));
   }
@@ -64,6 +66,34 @@ struct Scalars {
   OpBuilder &b;
   Location loc;
 };
+
+/// Builds fragments of one matrix unit, of `rows` rows each, and what a kernel
+/// does with their elements.
+class FragmentBuilder : public IndexBuilder {
+public:
+  FragmentBuilder(OpBuilder &builder, Location loc, MatrixUnit unit,
+                  int64_t rows, Type element)
+      : IndexBuilder(builder, loc), element(element), unit(unit), rows(rows) {}
+
+  /// Sums of products; the left factor of one; a number a row.
+  tile::FragmentType accumulatorType(int64_t columns);
+  tile::FragmentType operandType(int64_t columns);
+  tile::FragmentType rowType(Type element);
+
+  using Body =
+      llvm::function_ref<SmallVector<Value>(OpBuilder &, Location, ValueRange)>;
+  /// See repo_tile.map.
+  SmallVector<Value> map(ValueRange inputs, TypeRange results, Body body);
+  Value fill(tile::FragmentType type, double value);
+
+  /// Of operands.
+  Type element;
+
+private:
+  MatrixUnit unit;
+  int64_t rows;
+};
+
 } // namespace mlir::repo
 
-#endif // REPO_LIB_CONVERSION_ATTENTIONTOTILES_ATTENTIONSCALARS_H
+#endif // REPO_LIB_CONVERSION_TILESCHEDULE_FRAGMENTBUILDER_H

@@ -6,8 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef REPO_LIB_CONVERSION_ROWALIGNMENT_H
-#define REPO_LIB_CONVERSION_ROWALIGNMENT_H
+#ifndef REPO_LIB_CONVERSION_TILESCHEDULE_ROWALIGNMENT_H
+#define REPO_LIB_CONVERSION_TILESCHEDULE_ROWALIGNMENT_H
 
 #include "mlir/IR/Builders.h"
 
@@ -21,4 +21,4 @@ void assertRowAlignment(OpBuilder &b, Location loc, Value buffer,
 
 } // namespace mlir::repo
 
-#endif // REPO_LIB_CONVERSION_ROWALIGNMENT_H
+#endif // REPO_LIB_CONVERSION_TILESCHEDULE_ROWALIGNMENT_H
