@@ -40,6 +40,9 @@ struct Contraction {
 std::optional<Contraction> matchContraction(linalg::LinalgOp op, int64_t lanes,
                                             bool pairs);
 
+/// Whether elements of the last dimension of a buffer lie side by side.
+bool hasUnitInnerStride(Value buffer);
+
 /// Replaces `op` by loops.
 void lowerContraction(OpBuilder &builder, linalg::LinalgOp op,
                       const Contraction &contraction, int64_t lanes);

@@ -18,9 +18,9 @@
 #include "MatrixTiles.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
+#include "repo/Support/LoopBuilder.h"
 
 namespace mlir {
 namespace repo {
@@ -77,10 +77,10 @@ static bool suitsTiles(linalg::LinalgOp op) {
 }
 
 namespace {
-class TileContraction {
+class TileContraction : LoopBuilder {
 public:
   TileContraction(OpBuilder &builder, linalg::LinalgOp op)
-      : b(builder), loc(op.getLoc()), op(op), tiles(builder, loc),
+      : LoopBuilder(builder, op.getLoc()), op(op), tiles(builder, loc),
         x(op.getDpsInputs()[0]), w(op.getDpsInputs()[1]),
         out(op.getDpsInits()[0]), maps(op.getIndexingMapsArray()),
         position(op.getNumLoops()) {}
@@ -109,41 +109,23 @@ public:
   }
 
 private:
-  Value index(int64_t value) {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  }
-  Value plus(Value a, Value c) { return arith::AddIOp::create(b, loc, a, c); }
-  Value times(Value a, int64_t c) {
-    return arith::MulIOp::create(b, loc, a, index(c));
-  }
-  Value min(Value a, Value c) { return arith::MinSIOp::create(b, loc, a, c); }
-  void loop(Value to, int64_t step, function_ref<void(Value)> body) {
-    scf::ForOp::create(b, loc, index(0), to, index(step), ValueRange(),
-                       [&](OpBuilder &, Location loc, Value iv, ValueRange) {
-                         OpBuilder::InsertionGuard guard(b);
-                         b.setInsertionPointToEnd(iv.getParentBlock());
-                         body(iv);
-                         scf::YieldOp::create(b, loc);
-                       });
-  }
-
   /// Loops over the dimensions before n.
   void outer(unsigned level) {
     if (level + 3 < maps[0].getNumResults()) {
       unsigned dim = maps[0].getDimPosition(level);
-      return loop(sizes[dim], 1, [&](Value iv) {
+      return loop(index(0), sizes[dim], 1, [&](Value iv) {
         position[dim] = iv;
         outer(level + 1);
       });
     }
-    loop(sizes[n], blockRows, [&](Value row) {
-      Value left = arith::SubIOp::create(b, loc, sizes[n], row);
+    loop(index(0), sizes[n], blockRows, [&](Value row) {
+      Value left = sub(sizes[n], row);
       Value rows = min(left, index(blockRows));
       Value pairs = arith::CeilDivSIOp::create(b, loc, rows, index(32));
-      loop(index(products), blockProducts, [&](Value product) {
+      loop(index(0), index(products), blockProducts, [&](Value product) {
         roundRows(row, rows, pairs, product);
-        Value odd = arith::RemUIOp::create(b, loc, panels, index(2));
-        Value even = arith::SubIOp::create(b, loc, panels, odd);
+        Value odd = rem(panels, 2);
+        Value even = sub(panels, odd);
         eachPanels(index(0), even, 2, row, rows, pairs, product);
         eachPanels(even, panels, 1, row, rows, pairs, product);
       });
@@ -171,24 +153,23 @@ private:
     auto longType = VectorType::get({32}, type.getElementType());
     auto shortType = VectorType::get({32}, b.getBF16Type());
     Value zeros = arith::ConstantOp::create(b, loc, b.getZeroAttr(shortType));
-    loop(times(pairs, 32), 1, [&](Value row) {
-      Value tile = arith::DivUIOp::create(b, loc, row, index(16));
-      Value line = arith::RemUIOp::create(b, loc, row, index(16));
-      Value exists =
-          arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, row, rows);
+    loop(index(0), mul(pairs, 32), 1, [&](Value row) {
+      Value tile = floorDiv(row, 16);
+      Value line = rem(row, 16);
+      Value exists = compare(arith::CmpIPredicate::slt, row, rows);
       auto choice = scf::IfOp::create(b, loc, exists, /*withElseRegion=*/true);
       OpBuilder::InsertionGuard guard(b);
       auto write = [&](function_ref<Value(Value)> value) {
-        loop(index(blockProducts / 32), 1, [&](Value k) {
+        loop(index(0), index(blockProducts / 32), 1, [&](Value k) {
           vector::StoreOp::create(b, loc, value(k), factor,
                                   ValueRange{tile, k, line, index(0)});
         });
       };
       b.setInsertionPointToStart(choice.thenBlock());
       write([&](Value k) -> Value {
-        Value from = plus(product, times(k, 32));
+        Value from = add(product, mul(k, 32));
         Value v = vector::LoadOp::create(b, loc, longType, matrix,
-                                         at(maps[0], plus(first, row), from));
+                                         at(maps[0], add(first, row), from));
         if (longType != shortType)
           v = arith::TruncFOp::create(b, loc, shortType, v);
         return v;
@@ -201,15 +182,15 @@ private:
   /// `columns` panels at a time of [from, to) times the block.
   void eachPanels(Value from, Value to, int64_t columns, Value first,
                   Value rows, Value pairs, Value product) {
-    Value count = arith::SubIOp::create(b, loc, to, from);
-    loop(count, columns, [&](Value panel) {
-      panel = plus(panel, from);
-      loop(pairs, 1, [&](Value pair) {
+    Value count = sub(to, from);
+    loop(index(0), count, columns, [&](Value panel) {
+      panel = add(panel, from);
+      loop(index(0), pairs, 1, [&](Value pair) {
         multiply(panel, columns, pair, product);
-        Value row = times(pair, 32);
-        Value left = arith::SubIOp::create(b, loc, rows, row);
-        loop(min(left, index(32)), 1, [&](Value line) {
-          addRow(plus(first, plus(row, line)), line, panel, columns);
+        Value row = mul(pair, 32);
+        Value left = sub(rows, row);
+        loop(index(0), min(left, index(32)), 1, [&](Value line) {
+          addRow(add(first, add(row, line)), line, panel, columns);
         });
       });
     });
@@ -221,16 +202,16 @@ private:
     for (auto &row : sum)
       for (int64_t c = 0; c < columns; ++c)
         row[c] = tiles.zero();
-    Value pairProduct = arith::DivUIOp::create(b, loc, product, index(2));
+    Value pairProduct = floorDiv(product, 2);
     for (int64_t k = 0; k < blockProducts / 32; ++k)
       for (int64_t r = 0; r < 2; ++r) {
-        Value left = tiles.loadLeft(factor, {plus(times(pair, 2), index(r)),
-                                             index(k), index(0), index(0)});
+        Value left = tiles.loadLeft(
+            factor, {add(mul(pair, 2), r), index(k), index(0), index(0)});
         for (int64_t c = 0; c < columns; ++c) {
           if (r == 0)
-            right[c] = tiles.loadRight(w, {plus(panel, index(c)),
-                                           plus(pairProduct, index(16 * k)),
-                                           index(0), index(0)});
+            right[c] =
+                tiles.loadRight(w, {add(panel, c), add(pairProduct, 16 * k),
+                                    index(0), index(0)});
           sum[r][c] = tiles.multiply(left, right[c], sum[r][c]);
         }
       }
@@ -244,11 +225,10 @@ private:
 
   void addRow(Value row, Value line, Value panel, int64_t columns) {
     auto type = VectorType::get({16}, b.getF32Type());
-    Value tile = arith::DivUIOp::create(b, loc, line, index(16));
-    Value inTile = arith::RemUIOp::create(b, loc, line, index(16));
+    Value tile = floorDiv(line, 16);
+    Value inTile = rem(line, 16);
     for (int64_t c = 0; c < columns; ++c) {
-      SmallVector<Value> place =
-          at(maps[2], row, {plus(panel, index(c)), index(0)});
+      SmallVector<Value> place = at(maps[2], row, {add(panel, c), index(0)});
       Value old = vector::LoadOp::create(b, loc, type, out, place);
       Value sum = vector::LoadOp::create(
           b, loc, type, sums, ValueRange{tile, inTile, index(c), index(0)});
@@ -257,8 +237,6 @@ private:
     }
   }
 
-  OpBuilder &b;
-  Location loc;
   linalg::LinalgOp op;
   MatrixTiles tiles;
   Value x, w, out;

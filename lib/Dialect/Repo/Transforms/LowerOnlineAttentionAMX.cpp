@@ -20,10 +20,10 @@
 #include "MatrixTiles.h"
 #include "TileSoftmax.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "repo/Dialect/Repo/IR/Repo.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Dialect/Repo/Transforms/Transforms.h"
+#include "repo/Support/LoopBuilder.h"
 
 namespace mlir {
 namespace repo {
@@ -65,11 +65,11 @@ bool mlir::repo::isTileBlock(OnlineAttentionOp op) {
 }
 
 namespace {
-class TileBlockLowering {
+class TileBlockLowering : LoopBuilder {
 public:
   TileBlockLowering(OpBuilder &builder, OnlineAttentionOp op,
                     TileSoftmax::Target target)
-      : b(builder), loc(op.getLoc()), op(op), tiles(builder, loc),
+      : LoopBuilder(builder, op.getLoc()), op(op), tiles(builder, loc),
         softmax(builder, op, target) {
     auto query = cast<MemRefType>(op.getQuery().getType());
     queries = query.getDimSize(0);
@@ -82,34 +82,11 @@ public:
   void run();
 
 private:
-  Value index(int64_t value) {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  }
-  Value plus(Value base, int64_t offset) {
-    return offset
-               ? arith::AddIOp::create(b, loc, base, index(offset)).getResult()
-               : base;
-  }
-  Value times(Value base, int64_t factor) {
-    return arith::MulIOp::create(b, loc, base, index(factor));
-  }
-  void loop(int64_t to, function_ref<void(Value)> body) {
-    scf::ForOp::create(b, loc, index(0), index(to), index(1), ValueRange(),
-                       [&](OpBuilder &, Location loc, Value iv, ValueRange) {
-                         OpBuilder::InsertionGuard guard(b);
-                         b.setInsertionPointToEnd(iv.getParentBlock());
-                         body(iv);
-                         scf::YieldOp::create(b, loc);
-                       });
-  }
-
   CodeSteps scores(int64_t group, Value part);
   CodeSteps weights(int64_t group, Value part);
   void rescale(int64_t group);
   void values(int64_t firstGroup, int64_t numGroups);
 
-  OpBuilder &b;
-  Location loc;
   OnlineAttentionOp op;
   MatrixTiles tiles;
   TileSoftmax softmax;
@@ -131,7 +108,7 @@ CodeSteps TileBlockLowering::scores(int64_t group, Value part) {
     auto right = std::make_shared<Value>();
     int64_t numProducts = headSize / 32;
     steps.push_back([=] {
-      *column = plus(times(part, chains), chain);
+      *column = add(mul(part, chains), chain);
       for (Value &sum : *sums)
         sum = tiles.zero();
     });
@@ -164,7 +141,7 @@ CodeSteps TileBlockLowering::weights(int64_t group, Value part) {
   int64_t rows = 32 / numParts;
   CodeSteps steps;
   for (int64_t row = 0; row < rows; row += 4)
-    softmax.rows(steps, group, [=] { return plus(times(part, rows), row); });
+    softmax.rows(steps, group, [=] { return add(mul(part, rows), row); });
   return steps;
 }
 
@@ -174,7 +151,8 @@ void TileBlockLowering::rescale(int64_t group) {
   auto choice = scf::IfOp::create(b, loc, grown, /*withElseRegion=*/false);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(choice.thenBlock());
-  loop(32, [&](Value row) { softmax.rescaleRow(group, row); });
+  loop(index(0), index(32), 1,
+       [&](Value row) { softmax.rescaleRow(group, row); });
 }
 
 void TileBlockLowering::values(int64_t firstGroup, int64_t numGroups) {
@@ -216,7 +194,7 @@ void TileBlockLowering::run() {
   softmax.allocate(std::min<int64_t>(groups, 3));
   auto emit = [&](function_ref<CodeSteps(Value)> first,
                   function_ref<CodeSteps(Value)> second) {
-    loop(numParts, [&](Value part) {
+    loop(index(0), index(numParts), 1, [&](Value part) {
       weave(first(part), second(part), /*percent=*/75);
       pending.flush();
     });
@@ -229,7 +207,8 @@ void TileBlockLowering::run() {
          [&](Value part) {
            return last ? CodeSteps() : scores(group + 1, part);
          });
-    loop(8, [&](Value part) { softmax.addSums(group, times(part, 4)); });
+    loop(index(0), index(8), 1,
+         [&](Value part) { softmax.addSums(group, mul(part, 4)); });
     rescale(group);
     if (group % 2 == 1)
       values(group - 1, 2);

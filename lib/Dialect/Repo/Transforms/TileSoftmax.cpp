@@ -30,14 +30,9 @@ struct TileSoftmax::Batch {
 
 TileSoftmax::TileSoftmax(OpBuilder &builder, OnlineAttentionOp op,
                          Target target)
-    : b(builder), loc(op.getLoc()), op(op), target(target),
+    : IndexBuilder(builder, op.getLoc()), op(op), target(target),
       v(builder, op.getLoc(), 16),
       keys(cast<MemRefType>(op.getKey().getType()).getDimSize(0) * 16) {}
-
-Value TileSoftmax::plus(Value base, int64_t offset) {
-  return offset ? arith::AddIOp::create(b, loc, base, index(offset)).getResult()
-                : base;
-}
 
 Value TileSoftmax::load(Value buffer, ValueRange indices, int64_t width) {
   return vector::LoadOp::create(
@@ -234,7 +229,7 @@ Value TileSoftmax::changed(Value s, int64_t keyTile, Value query) {
 
 SmallVector<Value> TileSoftmax::scoreAt(int64_t keyTile, const Batch &batch,
                                         int64_t row) {
-  return {index(keyTile), batch.tile, plus(batch.line, row), index(0)};
+  return {index(keyTile), batch.tile, add(batch.line, row), index(0)};
 }
 
 void TileSoftmax::findMaximum(Batch &batch, int64_t group) {
@@ -245,7 +240,7 @@ void TileSoftmax::findMaximum(Batch &batch, int64_t group) {
       SmallVector<Value> at = scoreAt(tile, batch, row);
       Value s = load(getScores(group), at);
       if (changesScores()) {
-        s = changed(s, tile, plus(batch.query, row));
+        s = changed(s, tile, add(batch.query, row));
         store(s, getScores(group), at);
       }
       most = most ? v.max(s, most) : s;
@@ -277,17 +272,17 @@ void TileSoftmax::exponentials(Batch &batch, int64_t group, int64_t row,
   Value both = v.add(weight[0], weight[1]);
   batch.sum = part ? v.add(batch.sum, both) : both;
   if (part + 1 == keys / 32)
-    store(batch.sum, rowSums, {plus(batch.first, row), index(0)});
+    store(batch.sum, rowSums, {add(batch.first, row), index(0)});
   store(toShort(weight[0], weight[1]), getWeights(group),
-        {index(part), batch.tile, plus(batch.line, row), index(0)});
+        {index(part), batch.tile, add(batch.line, row), index(0)});
 }
 
 void TileSoftmax::addSums(int64_t group, Value row) {
   Vectors sums;
   for (int64_t i = 0; i < 4; ++i)
-    sums.push_back(load(rowSums, {plus(row, i), index(0)}));
+    sums.push_back(load(rowSums, {add(row, i), index(0)}));
   Value total = reduce(sums, [&](Value x, Value y) { return v.add(x, y); });
-  Value query = plus(row, 32 * group);
+  Value query = add(row, 32 * group);
   Value old = loadSpread(op.getSum(), query);
   storeSpread(v.fma(old, loadSpread(alphas, query), total), op.getSum(), query);
 }
@@ -314,7 +309,7 @@ void TileSoftmax::rows(CodeSteps &steps, int64_t group,
   steps.push_back([=] {
     Value first = row();
     batch->first = first;
-    batch->query = plus(first, 32 * group);
+    batch->query = add(first, 32 * group);
     batch->tile = arith::DivUIOp::create(b, loc, first, index(16));
     batch->line = arith::RemUIOp::create(b, loc, first, index(16));
     findMaximum(*batch, group);
@@ -344,7 +339,7 @@ Value TileSoftmax::hasGrown(int64_t group) {
 }
 
 void TileSoftmax::rescaleRow(int64_t group, Value row) {
-  Value query = plus(row, 32 * group);
+  Value query = add(row, 32 * group);
   Value alpha = vector::BroadcastOp::create(
       b, loc, VectorType::get({16}, b.getF32Type()),
       memref::LoadOp::create(b, loc, alphas, query));

@@ -19,11 +19,12 @@
 #include "MatrixTiles.h"
 #include "VectorMath.h"
 #include "repo/Dialect/Repo/IR/Repo.h"
+#include "repo/Support/IndexBuilder.h"
 
 namespace mlir {
 namespace repo {
 
-class TileSoftmax {
+class TileSoftmax : IndexBuilder {
 public:
   /// What the vector units can do beside arithmetic.
   struct Target {
@@ -60,10 +61,6 @@ private:
   using Vectors = SmallVector<Value>;
   struct Batch;
 
-  Value index(int64_t value) {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  }
-  Value plus(Value base, int64_t offset);
   Value load(Value buffer, ValueRange indices, int64_t width = 16);
   void store(Value value, Value buffer, ValueRange indices) {
     vector::StoreOp::create(b, loc, value, buffer, indices);
@@ -90,8 +87,6 @@ private:
   Value toShort(Value low, Value high);
   Value callIntrinsic(StringRef name, Type type, ValueRange operands);
 
-  OpBuilder &b;
-  Location loc;
   OnlineAttentionOp op;
   Target target;
   VectorMath v;

@@ -16,43 +16,30 @@
 
 #include "VectorMath.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "repo/Dialect/Repo/IR/Repo.h"
+#include "repo/Support/LoopBuilder.h"
 #include <limits>
 
 namespace mlir {
 namespace repo {
 
-class VectorBlock {
+class VectorBlock : protected LoopBuilder {
 protected:
   using Vectors = SmallVector<Value>;
   static constexpr double log2e = 1.4426950408889634;
   static constexpr double infinity = std::numeric_limits<double>::infinity();
 
   VectorBlock(OpBuilder &builder, OnlineAttentionOp op, int64_t lanes)
-      : v(builder, op.getLoc(), lanes), b(builder), loc(op.getLoc()), op(op),
-        lanes(lanes) {}
+      : LoopBuilder(builder, op.getLoc()), v(builder, op.getLoc(), lanes),
+        op(op), lanes(lanes) {}
 
-  Value index(int64_t value) {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  }
-  Value plus(Value base, int64_t offset) {
-    return offset
-               ? arith::AddIOp::create(b, loc, base, index(offset)).getResult()
-               : base;
-  }
-  Value plus(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
-  Value minus(Value x, Value y) { return arith::SubIOp::create(b, loc, x, y); }
-  Value min(Value x, Value y) { return arith::MinSIOp::create(b, loc, x, y); }
-  Value max(Value x, Value y) { return arith::MaxSIOp::create(b, loc, x, y); }
+  // Of indices; sums of vectors are `v.add`.
+  Value plus(Value base, int64_t offset) { return add(base, offset); }
+  Value plus(Value x, Value y) { return add(x, y); }
+  Value minus(Value x, Value y) { return sub(x, y); }
   /// The largest multiple of `tile` in `count`.
   Value wholeTiles(Value count, int64_t tile) {
-    return arith::MulIOp::create(
-        b, loc, arith::DivUIOp::create(b, loc, count, index(tile)),
-        index(tile));
-  }
-  Value toI32(Value value) {
-    return arith::IndexCastOp::create(b, loc, b.getI32Type(), value);
+    return mul(floorDiv(count, tile), tile);
   }
   VectorType floats(int64_t width) {
     return VectorType::get({width}, b.getF32Type());
@@ -95,30 +82,7 @@ protected:
                                    b.getI64IntegerAttr(64));
   }
 
-  /// A loop that carries vectors.
-  Vectors loop(Value from, Value to, int64_t step, ValueRange init,
-               function_ref<Vectors(Value, ValueRange)> body) {
-    auto loop = scf::ForOp::create(
-        b, loc, from, to, index(step), init,
-        [&](OpBuilder &, Location loc, Value position, ValueRange carried) {
-          OpBuilder::InsertionGuard guard(b);
-          b.setInsertionPointToEnd(position.getParentBlock());
-          scf::YieldOp::create(b, loc, body(position, carried));
-        });
-    return Vectors(loop.getResults());
-  }
-  /// A loop that carries nothing.
-  void loop(Value from, Value to, int64_t step,
-            function_ref<void(Value)> body) {
-    loop(from, to, step, {}, [&](Value position, ValueRange) {
-      body(position);
-      return Vectors();
-    });
-  }
-
   VectorMath v;
-  OpBuilder &b;
-  Location loc;
   OnlineAttentionOp op;
   int64_t lanes;
 };

@@ -7,13 +7,12 @@
 //===----------------------------------------------------------------------===//
 
 #include "VectorTranspose.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/PatternMatch.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
+#include "repo/Support/LoopBuilder.h"
 
 namespace mlir {
 namespace repo {
@@ -46,10 +45,10 @@ static std::optional<unsigned> getColumnDim(linalg::PackOp op) {
 }
 
 namespace {
-class PackVectorizer {
+class PackVectorizer : LoopBuilder {
 public:
   PackVectorizer(OpBuilder &builder, linalg::PackOp op, unsigned column)
-      : b(builder), loc(op.getLoc()), op(op), column(column),
+      : LoopBuilder(builder, op.getLoc()), op(op), column(column),
         element(op.getSourceType().getElementType()) {}
 
   Value run() {
@@ -65,25 +64,14 @@ public:
   }
 
 private:
-  Value index(int64_t value) {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  }
-  Value plus(Value base, int64_t offset) {
-    return offset
-               ? arith::AddIOp::create(b, loc, base, index(offset)).getResult()
-               : base;
-  }
   /// A loop that carries the panels.
   Value loop(int64_t to, int64_t step, Value init,
              function_ref<Value(Value, Value)> body) {
-    return scf::ForOp::create(
-               b, loc, index(0), index(to), index(step), init,
-               [&](OpBuilder &, Location loc, Value at, ValueRange carried) {
-                 OpBuilder::InsertionGuard guard(b);
-                 b.setInsertionPointToEnd(at.getParentBlock());
-                 scf::YieldOp::create(b, loc, body(at, carried[0]));
-               })
-        .getResult(0);
+    return LoopBuilder::loop(index(0), index(to), step, init,
+                             [&](Value at, ValueRange carried) {
+                               return SmallVector<Value>{body(at, carried[0])};
+                             })
+        .front();
   }
   Value read(Value row, Value first, int64_t width) {
     Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(element));
@@ -95,7 +83,7 @@ private:
   Value write(Value vector, Value c, Value p, Value panels) {
     vector = vector::ShapeCastOp::create(
         b, loc, VectorType::get({1, 1, columns, pairs}, element), vector);
-    Value panel = arith::DivUIOp::create(b, loc, c, index(columns));
+    Value panel = floorDiv(c, columns);
     return vector::TransferWriteOp::create(
                b, loc, vector, panels, ValueRange{panel, p, index(0), index(0)},
                ArrayRef<bool>{true, true, true, true})
@@ -109,29 +97,27 @@ private:
     SmallVector<Value> square;
     for (int64_t row = 0; row < columns; ++row)
       square.push_back(
-          vector::BitCastOp::create(b, loc, words, read(plus(c, row), p, 32)));
+          vector::BitCastOp::create(b, loc, words, read(add(c, row), p, 32)));
     transposeSquare(b, loc, square);
     auto type = VectorType::get({32}, element);
-    Value pair = arith::DivUIOp::create(b, loc, p, index(pairs));
+    Value pair = floorDiv(p, pairs);
     for (int64_t row = 0; row < columns; ++row)
       panels = write(vector::BitCastOp::create(b, loc, type, square[row]), c,
-                     plus(pair, row), panels);
+                     add(pair, row), panels);
     return panels;
   }
 
   /// 32 rows of 16 columns: two rows are interleaved.
   Value packColumns(Value c, Value p, Value panels) {
-    Value pair = arith::DivUIOp::create(b, loc, p, index(pairs));
+    Value pair = floorDiv(p, pairs);
     for (int64_t row = 0; row < 32; row += pairs)
       panels = write(
-          vector::InterleaveOp::create(b, loc, read(plus(p, row), c, columns),
-                                       read(plus(p, row + 1), c, columns)),
-          c, plus(pair, row / pairs), panels);
+          vector::InterleaveOp::create(b, loc, read(add(p, row), c, columns),
+                                       read(add(p, row + 1), c, columns)),
+          c, add(pair, row / pairs), panels);
     return panels;
   }
 
-  OpBuilder &b;
-  Location loc;
   linalg::PackOp op;
   unsigned column;
   Type element;

@@ -7,12 +7,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "VectorTranspose.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/PatternMatch.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
+#include "repo/Support/LoopBuilder.h"
 
 namespace mlir {
 namespace repo {
@@ -34,31 +33,23 @@ static bool matches(linalg::TransposeOp op, int64_t lanes) {
 }
 
 static void vectorize(OpBuilder &b, linalg::TransposeOp op, int64_t lanes) {
-  Location loc = op.getLoc();
+  LoopBuilder at(b, op.getLoc());
   auto type = cast<MemRefType>(op.getInput().getType());
   auto vectorType = VectorType::get({lanes}, type.getElementType());
-  auto index = [&](int64_t value) -> Value {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  };
-  SmallVector<Value> zeros(2, index(0)), steps(2, index(lanes)),
-      sizes = {index(type.getDimSize(0)), index(type.getDimSize(1))};
-  scf::buildLoopNest(
-      b, loc, zeros, sizes, steps,
-      [&](OpBuilder &b, Location loc, ValueRange at) {
-        auto plus = [&](Value x, int64_t y) -> Value {
-          return arith::AddIOp::create(
-              b, loc, x, arith::ConstantIndexOp::create(b, loc, y));
-        };
-        SmallVector<Value> rows;
-        for (int64_t i = 0; i < lanes; ++i)
-          rows.push_back(
-              vector::LoadOp::create(b, loc, vectorType, op.getInput(),
-                                     ValueRange{plus(at[0], i), at[1]}));
-        transposeSquare(b, loc, rows);
-        for (int64_t i = 0; i < lanes; ++i)
-          vector::StoreOp::create(b, loc, rows[i], op.getInit(),
-                                  ValueRange{plus(at[1], i), at[0]});
-      });
+  Value zero = at.index(0);
+  at.loop(zero, at.index(type.getDimSize(0)), lanes, [&](Value row) {
+    at.loop(zero, at.index(type.getDimSize(1)), lanes, [&](Value column) {
+      SmallVector<Value> square;
+      for (int64_t i = 0; i < lanes; ++i)
+        square.push_back(
+            vector::LoadOp::create(b, at.loc, vectorType, op.getInput(),
+                                   ValueRange{at.add(row, i), column}));
+      transposeSquare(b, at.loc, square);
+      for (int64_t i = 0; i < lanes; ++i)
+        vector::StoreOp::create(b, at.loc, square[i], op.getInit(),
+                                ValueRange{at.add(column, i), row});
+    });
+  });
 }
 
 namespace {

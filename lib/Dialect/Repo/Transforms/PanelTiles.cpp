@@ -1,0 +1,205 @@
+//===- PanelTiles.cpp - Tiles whose lanes are columns ---------------------===//
+//
+// Part of the RePo compiler, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ContractionLowering.h"
+#include "VectorTranspose.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+using namespace mlir::repo;
+
+//===----------------------------------------------------------------------===//
+// Elements
+//===----------------------------------------------------------------------===//
+
+/// A row of a panel as it lies: of pairs, vectors of bf16.
+Value ContractionLowering::loadPanelRow(Value i, int64_t column) {
+  SmallVector<Value> at = indices(maps[1], 0, column, i);
+  if (!dims.pair)
+    return loadVector(w, at);
+  return vector::LoadOp::create(
+      b, loc, VectorType::get({2 * lanes}, b.getBF16Type()), w, at);
+}
+
+/// What a row of a panel meets: an element of x in every lane, or a pair.
+Value ContractionLowering::broadcastElement(int64_t row, Value i) {
+  SmallVector<Value> at = indices(maps[0], row, 0, i);
+  if (!dims.pair)
+    return vector::BroadcastOp::create(b, loc, vectorType, loadElement(x, at));
+  Value pair = vector::LoadOp::create(
+      b, loc, VectorType::get({2}, b.getBF16Type()), x, at);
+  pair = vector::BitCastOp::create(b, loc, VectorType::get({1}, b.getI32Type()),
+                                   pair);
+  pair = vector::BroadcastOp::create(
+      b, loc, VectorType::get({lanes}, b.getI32Type()), pair);
+  return vector::BitCastOp::create(
+      b, loc, VectorType::get({2 * lanes}, b.getBF16Type()), pair);
+}
+
+Value ContractionLowering::multiplyAdd(Value element, Value row, Value sum) {
+  if (!dims.pair)
+    return math::FmaOp::create(b, loc, element, row, sum);
+  return LLVM::CallIntrinsicOp::create(
+             b, loc, sum.getType(),
+             b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps." +
+                             std::to_string(32 * lanes)),
+             ValueRange{sum, row, element})
+      .getResult(0);
+}
+
+/// Asks for a line of row `i` of the panel, into the second-level cache.
+void ContractionLowering::prefetch(Value i, Value line) {
+  int64_t elements =
+      cacheLine * 8 / getElementTypeOrSelf(w).getIntOrFloatBitWidth();
+  SmallVector<Value> at = indices(maps[1], 0, 0, i);
+  at.back() = add(at.back(), mul(line, elements));
+  memref::PrefetchOp::create(b, loc, w, at, /*isWrite=*/false,
+                             /*localityHint=*/2, /*isDataCache=*/true);
+}
+
+//===----------------------------------------------------------------------===//
+// Tiles
+//===----------------------------------------------------------------------===//
+
+void ContractionLowering::emitPanels() {
+  int64_t vectors = dims.panelWidth / lanes;
+  Value few = compare(arith::CmpIPredicate::ule, sizes[dims.n], index(fewRows));
+  Value depth = select(few, index(getShallowDepth()), index(2 * panelDepth));
+  blocks(depth, [&](Value from, Value to) {
+    tiled(dims.o, zero, {1}, [&](int64_t) {
+      emitPanelRows(
+          vectors, from, to,
+          [&](Value i, int64_t vector) {
+            return loadPanelRow(i, vector * lanes);
+          },
+          depth);
+    });
+  });
+}
+
+void ContractionLowering::emitCopiedPanels() {
+  int64_t vectors = getPanelVectors();
+  Value rest = tiled(dims.o, zero, {vectors * lanes}, [&](int64_t) {
+    blocks(index(panelDepth), [&](Value from, Value to) {
+      copyPanel(vectors, from, to);
+      emitPanelRows(vectors, from, to, [&](Value i, int64_t vector) {
+        return loadVector(panel, {sub(i, from), index(vector * lanes)});
+      });
+    });
+  });
+  emitDots(rest);
+}
+
+/// All rows of x times a panel, which comes from memory where `depth` tells
+/// how much of it at a time. The first rows, where they fill a tile, ask for
+/// what comes next: fewer are as fast as memory and slowed by that, the
+/// others find it in a cache. Those that follow ask for a line each of a row
+/// of the next block, so that many rows do not wait for memory at its start.
+void ContractionLowering::emitPanelRows(int64_t vectors, Value from, Value to,
+                                        PanelLoad load, Value depth) {
+  int64_t rows = std::max<int64_t>(1, getNumRegisters() * 3 / 4 / vectors);
+  SmallVector<int64_t> tiles = {rows};
+  for (int64_t fewer : {4, 2, 1})
+    if (fewer < tiles.back())
+      tiles.push_back(fewer);
+  Value first = zero;
+  if (depth) {
+    Value fills =
+        compare(arith::CmpIPredicate::uge, sizes[dims.n], index(rows));
+    first = select(fills, index(rows), zero);
+    loop(zero, first, rows, [&](Value iv) {
+      position[dims.n] = iv;
+      emitPanelTile(rows, vectors, from, to, load, [&](Value i) {
+        for (int64_t line = 0; line < getLines(); ++line)
+          prefetch(add(i, getShallowDepth()), index(line));
+      });
+    });
+  }
+  tiled(dims.n, first, tiles, [&](int64_t count) {
+    if (!depth || count < rows)
+      return emitPanelTile(count, vectors, from, to, load);
+    Value line = floorDiv(position[dims.n], rows);
+    line = rem(line, getLines());
+    emitPanelTile(count, vectors, from, to, load,
+                  [&](Value i) { prefetch(add(i, depth), line); });
+  });
+}
+
+void ContractionLowering::emitPanelTile(int64_t rows, int64_t vectors,
+                                        Value from, Value to, PanelLoad load,
+                                        Ahead ahead) {
+  // Sums start at zero in every block of products: their rounding errors do
+  // not grow with the number of products.
+  SmallVector<Value> sums(rows * vectors, zeros());
+  sums = loop(from, to, 1, sums, [&](Value i, ValueRange before) {
+    SmallVector<Value> next(before), ws;
+    if (ahead)
+      ahead(i);
+    for (int64_t vector = 0; vector < vectors; ++vector)
+      ws.push_back(load(i, vector));
+    for (int64_t row = 0; row < rows; ++row) {
+      Value element = broadcastElement(row, i);
+      for (int64_t vector = 0; vector < vectors; ++vector) {
+        Value &sum = next[row * vectors + vector];
+        sum = multiplyAdd(element, ws[vector], sum);
+      }
+    }
+    return next;
+  });
+  auto store = [&](bool adds) {
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t vector = 0; vector < vectors; ++vector) {
+        SmallVector<Value> at = indices(maps[2], row, vector * lanes, zero);
+        Value sum = sums[row * vectors + vector];
+        if (adds)
+          sum = arith::AddFOp::create(b, loc, loadVector(out, at), sum);
+        vector::StoreOp::create(b, loc, sum, out, at);
+      }
+  };
+  if (!startsAtZero)
+    return store(/*adds=*/true);
+  Value isFirst = compare(arith::CmpIPredicate::eq, from, zero);
+  auto choice = scf::IfOp::create(b, loc, isFirst, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(choice.thenBlock()->getTerminator());
+  store(/*adds=*/false);
+  b.setInsertionPoint(choice.elseBlock()->getTerminator());
+  store(/*adds=*/true);
+}
+
+/// panel[i - from, column] = w[column, i], by squares of `lanes`.
+void ContractionLowering::copyPanel(int64_t vectors, Value from, Value to) {
+  Value whole = roundDown(from, to, lanes);
+  Value column = position[dims.o];
+  Value end = add(column, vectors * lanes);
+  loop(column, end, lanes, [&](Value first) {
+    position[dims.o] = first;
+    Value at = sub(first, column);
+    loop(from, whole, lanes, [&](Value i) {
+      SmallVector<Value> square;
+      for (int64_t row = 0; row < lanes; ++row)
+        square.push_back(loadVector(w, indices(maps[1], 0, row, i)));
+      transposeSquare(b, loc, square);
+      Value base = sub(i, from);
+      for (int64_t row = 0; row < lanes; ++row)
+        vector::StoreOp::create(b, loc, square[row], panel,
+                                ValueRange{add(base, row), at});
+    });
+    loop(whole, to, 1, [&](Value i) {
+      loop(zero, index(lanes), 1, [&](Value row) {
+        position[dims.o] = add(first, row);
+        Value element = loadElement(w, indices(maps[1], 0, 0, i));
+        memref::StoreOp::create(b, loc, element, panel,
+                                ValueRange{sub(i, from), add(at, row)});
+      });
+    });
+  });
+  position[dims.o] = column;
+}
