@@ -278,6 +278,107 @@ def _broadcast(name, array, full):
     return array
 
 
+class AttentionCall:
+    """The operands and options of one call, checked: what attention and its gradient (gradients.py) have in common.
+
+    sizes: B, N, M, Hq, Hkv, D, Dv. compute: the type of positions and lse. inputs, names, types: the operands in order.
+    operands: the text of those that are optional. options: the attributes.
+    """
+
+    def __init__(self, function, q, k, v, zq, zk, *, rope, causal, window, scale, softcap, bias, mask, lengths, offset,
+                 results=()):
+        query, key, value = (_float_array(function, a, n) for a, n in ((q, "q"), (k, "k"), (v, "v")))
+        self.shapes = shapes = _Shapes(function)
+        shapes.check("q", query, "B", "Hq", "N", "D")
+        shapes.check("k", key, "B", "Hkv", "M", "D")
+        shapes.check("v", value, "B", "Hkv", "M", "Dv")
+        self.sizes = size = shapes.sizes
+        batch, hq, hkv, n, m, d = (size[name] for name in ("B", "Hq", "Hkv", "N", "M", "D"))
+        if hkv == 0 or hq % hkv:
+            raise RepoError(f"{function}: expected the query heads to be a multiple of the KV heads, got {hq} and {hkv}")
+        self.compute = compute = "float64" if "float64" in (query.dtype, key.dtype, value.dtype) else "float32"
+        if rope is not None and not isinstance(rope, Rope):
+            raise TypeError(f"{function}: expected rope to be a Rope, got {type(rope).__name__}")
+
+        self.inputs, self.names, self.types = [], [], []
+        add = self.add
+        add("q", query, "?", hq, "?", d)
+        add("k", key, "?", hkv, "?", d)
+        add("v", value, "?", hkv, "?", size["Dv"])
+        for name, array in results:
+            array = _float_array(function, array, name)
+            if name == "lse":
+                shapes.check(name, array, "B", "Hq", "N")
+                _same_type(function, name, array, compute)
+                add(name, array, "?", hq, "?")
+            else:
+                shapes.check(name, array, "B", "Hq", "N", "Dv")
+                add(name, array, "?", hq, "?", size["Dv"])
+        operands = ""
+        for name, label, positions, length in (("zq", "query_positions", zq, "N"), ("zk", "key_positions", zk, "M")):
+            if positions is None:
+                continue
+            if rope is None:
+                raise TypeError(f"{function}: expected a Rope beside `{name}`, got none")
+            z = _float_array(function, positions, name)
+            shapes.check(name, z, "B", (1, "Hkv", "Hq"), length)
+            add(name, _as(z, compute), "?", z.shape[1], "?")
+            operands += f" {label}(%{name})"
+        if zk is not None and self.inputs[-1].shape[1] > hkv and (zq is None or self.inputs[-2].shape[1] != hq):
+            raise RepoError(f"{function}: `zk`: expected at most {hkv} heads, as `zq` has no position per query head, got "
+                            f"{self.inputs[-1].shape[1]}")
+        full = (batch, hq, n, m)
+        if bias is not None:
+            array = _broadcast("bias", _float_array(function, bias, "bias"), full)
+            add("bias", array,
+                *("1" if s == 1 else f if i == 1 else "?" for i, (s, f) in enumerate(zip(array.shape, full))))
+            operands += " bias(%bias)"
+        if mask is not None:
+            array = arrays.wrap(mask, "mask")
+            if array.dtype != "bool":
+                raise RepoError(f"{function}: `mask`: expected bool, got {array.dtype}")
+            array = _broadcast("mask", array, full)
+            add("mask", array,
+                *("1" if s == 1 else f if i == 1 else "?" for i, (s, f) in enumerate(zip(array.shape, full))))
+            operands += " mask(%mask)"
+        bounds = _window(window)
+        if lengths is not None:
+            if offset is None and (causal or bounds) and n != m:
+                raise RepoError(f"{function}: expected `offset` beside `lengths` with causal or window, as {n} queries and "
+                                f"{m} keys differ in number")
+            add("lengths", _integers("lengths", lengths, batch, scalar=False), "?")
+            operands += " lengths(%lengths)"
+        if offset is not None:
+            add("offset", _integers("offset", offset, batch, scalar=True), "?")
+            operands += " offset(%offset)"
+        self.operands = operands
+
+        options = []
+        if causal:
+            options.append("causal")
+        if bounds:
+            options.append(f"window = array<i64: {bounds[0]}, {bounds[1]}>")
+        if scale is not None:
+            if isinstance(scale, bool) or not isinstance(scale, numbers.Real) or not math.isfinite(scale):
+                raise RepoError(f"{function}: expected scale to be a finite number, got {scale!r}")
+            options.append(f"scale = {_real(scale)} : f64")
+        if softcap is not None:
+            options.append(f"softcap = {_real(_positive(function, 'softcap', softcap))} : f64")
+        if zq is not None or zk is not None:
+            options.append(f"rope = {rope.text(d)}")
+        self.attributes = f" {{{', '.join(options)}}}" if options else ""
+
+    def add(self, name, array, *dims):
+        self.inputs.append(array)
+        self.names.append(name)
+        self.types.append(_type(array, *dims))
+
+    def source(self, body, results):
+        """The module of a function of the inputs, whose body ends with the return."""
+        arguments = ", ".join(f"%{name}: {kind} {{repo.name = \"{name}\"}}" for name, kind in zip(self.names, self.types))
+        return f"func.func @f({arguments}) -> ({', '.join(results)}) {{\n  " + "\n  ".join(body) + "\n}\n"
+
+
 def attention(q, k, v, zq=None, zk=None, *, rope=None, causal=False, window=None, scale=None, softcap=None, bias=None,
               mask=None, lengths=None, offset=None, return_lse=False, out=None):
     """Softmax attention over keys, queries and keys rotated by real positions.
@@ -294,88 +395,19 @@ def attention(q, k, v, zq=None, zk=None, *, rope=None, causal=False, window=None
     (out, lse). Raises RepoError or TypeError on bad arguments before anything is read.
     """
     function = "attention"
-    query, key, value = (_float_array(function, a, n) for a, n in ((q, "q"), (k, "k"), (v, "v")))
-    shapes = _Shapes(function)
-    shapes.check("q", query, "B", "Hq", "N", "D")
-    shapes.check("k", key, "B", "Hkv", "M", "D")
-    shapes.check("v", value, "B", "Hkv", "M", "Dv")
-    size = shapes.sizes
-    batch, hq, hkv, n, m, d = (size[name] for name in ("B", "Hq", "Hkv", "N", "M", "D"))
-    if hkv == 0 or hq % hkv:
-        raise RepoError(f"attention: expected the query heads to be a multiple of the KV heads, got {hq} and {hkv}")
-    compute = "float64" if "float64" in (query.dtype, key.dtype, value.dtype) else "float32"
-    if rope is not None and not isinstance(rope, Rope):
-        raise TypeError(f"attention: expected rope to be a Rope, got {type(rope).__name__}")
-
-    inputs, names, types = [], [], []
-
-    def add(name, array, *dims):
-        inputs.append(array)
-        names.append(name)
-        types.append(_type(array, *dims))
-
-    add("q", query, "?", hq, "?", d)
-    add("k", key, "?", hkv, "?", d)
-    add("v", value, "?", hkv, "?", size["Dv"])
-    operands = ""
-    for name, label, positions, length in (("zq", "query_positions", zq, "N"), ("zk", "key_positions", zk, "M")):
-        if positions is None:
-            continue
-        if rope is None:
-            raise TypeError(f"attention: expected a Rope beside `{name}`, got none")
-        z = _float_array(function, positions, name)
-        shapes.check(name, z, "B", (1, "Hkv", "Hq"), length)
-        add(name, _as(z, compute), "?", z.shape[1], "?")
-        operands += f" {label}(%{name})"
-    if zk is not None and inputs[-1].shape[1] > hkv and (zq is None or inputs[-2].shape[1] != hq):
-        raise RepoError(f"attention: `zk`: expected at most {hkv} heads, as `zq` has no position per query head, got "
-                        f"{inputs[-1].shape[1]}")
-    full = (batch, hq, n, m)
-    if bias is not None:
-        array = _broadcast("bias", _float_array(function, bias, "bias"), full)
-        add("bias", array, *("1" if s == 1 else f if i == 1 else "?" for i, (s, f) in enumerate(zip(array.shape, full))))
-        operands += " bias(%bias)"
-    if mask is not None:
-        array = arrays.wrap(mask, "mask")
-        if array.dtype != "bool":
-            raise RepoError(f"attention: `mask`: expected bool, got {array.dtype}")
-        array = _broadcast("mask", array, full)
-        add("mask", array, *("1" if s == 1 else f if i == 1 else "?" for i, (s, f) in enumerate(zip(array.shape, full))))
-        operands += " mask(%mask)"
-    bounds = _window(window)
-    if lengths is not None:
-        if offset is None and (causal or bounds) and n != m:
-            raise RepoError(f"attention: expected `offset` beside `lengths` with causal or window, as {n} queries and "
-                            f"{m} keys differ in number")
-        add("lengths", _integers("lengths", lengths, batch, scalar=False), "?")
-        operands += " lengths(%lengths)"
-    if offset is not None:
-        add("offset", _integers("offset", offset, batch, scalar=True), "?")
-        operands += " offset(%offset)"
-
-    options = []
-    if causal:
-        options.append("causal")
-    if bounds:
-        options.append(f"window = array<i64: {bounds[0]}, {bounds[1]}>")
-    if scale is not None:
-        if isinstance(scale, bool) or not isinstance(scale, numbers.Real) or not math.isfinite(scale):
-            raise RepoError(f"attention: expected scale to be a finite number, got {scale!r}")
-        options.append(f"scale = {_real(scale)} : f64")
-    if softcap is not None:
-        options.append(f"softcap = {_real(_positive(function, 'softcap', softcap))} : f64")
-    if zq is not None or zk is not None:
-        options.append(f"rope = {rope.text(d)}")
-
+    call = AttentionCall(function, q, k, v, zq, zk, rope=rope, causal=causal, window=window, scale=scale, softcap=softcap,
+                         bias=bias, mask=mask, lengths=lengths, offset=offset)
+    query, compute, types = call.inputs[0], call.compute, call.types
+    hq = call.sizes["Hq"]
     outs = arrays.wrap_outputs(function, out, ["out", "lse"] if return_lse else ["out"])
     if outs:
-        shapes.check("out", outs[0], "B", "Hq", "N", "Dv")
+        call.shapes.check("out", outs[0], "B", "Hq", "N", "Dv")
         _same_type(function, "out", outs[0], query.dtype)
     if outs and return_lse:
-        shapes.check("lse", outs[1], "B", "Hq", "N")
+        call.shapes.check("lse", outs[1], "B", "Hq", "N")
         _same_type(function, "lse", outs[1], compute)
 
-    o_type = _type(query, "?", hq, "?", size["Dv"])
+    o_type = _type(query, "?", hq, "?", call.sizes["Dv"])
     l_type = f"tensor<?x{hq}x?x{'f64' if compute == 'float64' else 'f32'}>"
     results = [o_type, l_type] if return_lse else [o_type]
     body = ["%c0 = arith.constant 0 : index", "%c2 = arith.constant 2 : index",
@@ -385,11 +417,8 @@ def attention(q, k, v, zq=None, zk=None, *, rope=None, causal=False, window=None
         body.append(f"%l = tensor.empty(%b, %n) : {l_type}")
     into = "%o, %l" if return_lse else "%o"
     count = ":2" if return_lse else ""
-    attributes = f" {{{', '.join(options)}}}" if options else ""
     joined = ", ".join(results)
-    body.append(f"%r{count} = repo.attention %q, %k, %v{operands} into {into}{attributes} : "
+    body.append(f"%r{count} = repo.attention %q, %k, %v{call.operands} into {into}{call.attributes} : "
                 f"({', '.join(types + results)}) -> ({joined})")
     body.append(f"return {'%r#0, %r#1' if return_lse else '%r'} : {joined}")
-    arguments = ", ".join(f"%{name}: {kind} {{repo.name = \"{name}\"}}" for name, kind in zip(names, types))
-    source = f"func.func @f({arguments}) -> ({joined}) {{\n  " + "\n  ".join(body) + "\n}\n"
-    return _run(source, compute, inputs, outs, len(results))
+    return _run(call.source(body, results), compute, call.inputs, outs, len(results))

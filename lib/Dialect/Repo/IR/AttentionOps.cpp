@@ -6,8 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "OpSupport.h"
-#include <cmath>
+#include "AttentionSupport.h"
 
 using namespace mlir;
 using namespace mlir::repo;
@@ -20,17 +19,6 @@ using namespace mlir::repo::detail;
 ArrayRef<StringRef> AttentionOp::getDimNames() {
   static const StringRef names[] = {"b", "h", "n", "m", "d", "e", "f"};
   return names;
-}
-
-/// The iteration domain of attention also has the frequencies f of `omega`; the
-/// layouts are over the first six dimensions.
-static AffineMap getAttentionLayout(AttentionOp op, unsigned index,
-                                    ArrayRef<unsigned> standard) {
-  MapBuilder maps(op, 7);
-  if (!op.getLayouts())
-    return maps.get(standard);
-  auto layout = cast<AffineMapAttr>((*op.getLayouts())[index]).getValue();
-  return maps.get(llvm::to_vector(layout.getResults()));
 }
 
 AffineMap AttentionOp::getQueryMap() {
@@ -55,58 +43,21 @@ int64_t AttentionOp::getNumKeyValueHeads() {
 int64_t AttentionOp::getHeadSize() {
   return getSizeIn(getQuery(), getQueryMap(), D);
 }
-
-double AttentionOp::getScaleValue() {
-  if (getScale())
-    return getScale()->convertToDouble();
-  return 1.0 / std::sqrt(double(getHeadSize()));
-}
-
+double AttentionOp::getScaleValue() { return getAttentionScale(*this); }
 std::pair<int64_t, int64_t> AttentionOp::getBand() {
-  std::pair<int64_t, int64_t> band(-1, -1);
-  if (getWindow())
-    band = {(*getWindow())[0], (*getWindow())[1]};
-  if (getCausal())
-    band.second = 0;
-  return band;
+  return getAttentionBand(*this);
 }
-
 FloatType AttentionOp::getComputeType() {
   return computeTypeOf({getQuery(), getKey(), getValue()});
 }
 
 ArrayAttr AttentionOp::getIndexingMaps() {
   MapBuilder maps(*this, 7);
-  int64_t queryHeads = getNumQueryHeads(), heads = getNumKeyValueHeads();
-  // The KV head of query head h.
-  AffineExpr kvHead = maps.dim(H);
-  if (queryHeads > 0 && heads > 0 && queryHeads % heads == 0)
-    kvHead = kvHead.floorDiv(queryHeads / heads);
-  auto positionsMap = [&](Value positions, unsigned n) {
-    bool perQueryHead =
-        getRank(positions) == 3 && getStaticDim(positions, 1) == queryHeads;
-    return getPositionsMap(maps, positions, B,
-                           perQueryHead ? maps.dim(H) : kvHead, n);
-  };
+  AffineExpr kvHead = getKeyValueHead(*this, maps);
   maps.add(getQueryMap());
   maps.add(replaceDim(getKeyMap(), H, kvHead));
   maps.add(replaceDim(getValueMap(), H, kvHead));
-  if (getQueryPositions())
-    maps.add(positionsMap(getQueryPositions(), N));
-  if (getKeyPositions())
-    maps.add(positionsMap(getKeyPositions(), M));
-  if (getOmega())
-    maps.add(getOmegaMap(maps, getOmega(), kvHead, 6));
-  for (Value operand : {Value(getBias()), Value(getMask())})
-    if (operand)
-      maps.add(getRank(operand) == 4
-                   ? getBroadcastMap(maps, operand, {B, H, N, M})
-                   : maps.get({B, H, N, M}));
-  if (getLengths())
-    maps.add({B});
-  if (getOffset())
-    maps.add(getOffset().getType().isIndex() ? ArrayRef<unsigned>()
-                                             : ArrayRef<unsigned>({B}));
+  addOptionMaps(*this, maps);
   maps.add(getOutputMap());
   if (getLse())
     maps.add({B, H, N});
@@ -124,100 +75,13 @@ LogicalResult AttentionOp::verify() {
   if (getOutputs().empty() || getOutputs().size() > 2)
     return emitOpError("expected one or two outputs, got ")
            << getOutputs().size();
-  if (failed(verifyLayouts(*this, 6,
-                           {{"query", {B, H, N, D}},
-                            {"key", {B, H, M, D}},
-                            {"value", {B, H, M, E}},
-                            {"output", {B, H, N, E}}})))
+  if (failed(verifyAttentionOptions(*this)))
     return failure();
-  for (auto [name, operand] : {std::pair<StringRef, Value>("query", getQuery()),
-                               {"key", getKey()},
-                               {"value", getValue()},
-                               {"output", getOutput()}})
-    if (getRank(operand) != 4)
-      return emitOpError("expected `")
-             << name << "` to have rank 4, got " << getRank(operand);
-  int64_t queryHeads = getNumQueryHeads(), heads = getNumKeyValueHeads();
-  if (ShapedType::isDynamic(queryHeads) || ShapedType::isDynamic(heads))
-    return emitOpError("expected the numbers of heads to be static");
-  if (ShapedType::isDynamic(getHeadSize()))
-    return emitOpError("expected the head size to be static");
-  if (heads == 0 || queryHeads % heads != 0)
-    return emitOpError("expected the number of query heads to be a multiple of "
-                       "the number of KV heads, got ")
-           << queryHeads << " and " << heads;
-
-  // Key and value have h of their own, which the maps hide behind h / group.
-  int64_t valueHeads = getSizeIn(getValue(), getValueMap(), H);
-  if (valueHeads != heads)
-    return emitOpError("expected `value` to have ")
-           << heads << " heads as `key`, got "
-           << (ShapedType::isDynamic(valueHeads) ? "a dynamic number"
-                                                 : Twine(valueHeads));
-
-  auto verifyPositions = [&](Value positions, StringRef name) -> LogicalResult {
-    if (!positions)
-      return success();
-    if (!getRope())
-      return emitOpError("expected `rope` beside `") << name << "`";
-    if (getRank(positions) != 3)
-      return emitOpError("expected `")
-             << name << "` to have rank 3, got " << getRank(positions);
-    int64_t positionHeads = getStaticDim(positions, 1);
-    if (positionHeads != 1 && positionHeads != heads &&
-        positionHeads != queryHeads)
-      return emitOpError("expected `")
-             << name << "` to have 1, " << heads << " or " << queryHeads
-             << " heads, got " << positionHeads;
-    return success();
-  };
-  if (failed(verifyPositions(getQueryPositions(), "query_positions")) ||
-      failed(verifyPositions(getKeyPositions(), "key_positions")))
-    return failure();
-  if (getKeyPositions() && getStaticDim(getKeyPositions(), 1) > heads &&
-      (!getQueryPositions() ||
-       getStaticDim(getQueryPositions(), 1) != queryHeads))
-    return emitOpError("expected `query_positions` per query head (")
-           << queryHeads << ") beside `key_positions` per query head";
-
-  if (failed(verifyRopeDim(*this, getRopeAttr(), getHeadSize())) ||
-      failed(verifyOmega(*this, getOmega(), getRopeAttr(), heads)) ||
-      failed(verifyBounds(*this, "window", getWindow())) ||
-      failed(verifyFinite(*this, "scale", getScale())) ||
-      failed(verifyFinite(*this, "softcap", getSoftcap(), /*positive=*/true)))
-    return failure();
-  Type compute = getComputeType();
-  if (failed(verifyElementType(*this, getQueryPositions(), "query_positions",
-                               compute)) ||
-      failed(verifyElementType(*this, getKeyPositions(), "key_positions",
-                               compute)) ||
-      failed(verifyElementType(*this, getOmega(), "omega", compute)) ||
-      failed(verifyElementType(*this, getLse(), "lse", compute)))
-    return failure();
-
   SmallVector<StringRef> names = {"query", "key", "value"};
-  for (auto [name, operand] :
-       {std::pair<StringRef, Value>("query_positions", getQueryPositions()),
-        {"key_positions", getKeyPositions()},
-        {"omega", getOmega()},
-        {"bias", getBias()},
-        {"mask", getMask()},
-        {"lengths", getLengths()},
-        {"offset", getOffset()}})
-    if (operand)
-      names.push_back(name);
+  addOptionNames(*this, names);
   names.append({"output", "lse"});
-  if (failed(verifyDims(*this, names)))
+  if (failed(verifyAttentionDims(*this, names)))
     return failure();
-
-  int64_t n = getSizeIn(getQuery(), getQueryMap(), N);
-  int64_t m = getSizeIn(getKey(), getKeyMap(), M);
-  if (getLengths() && !getOffset() && (getCausal() || getWindow()) &&
-      !ShapedType::isDynamic(n) && !ShapedType::isDynamic(m) && n != m)
-    return emitOpError(
-               "expected `offset` beside `lengths` with a causal mask or "
-               "window where the ")
-           << n << " queries and " << m << " keys differ in number";
   return verifyDestinations(*this);
 }
 

@@ -160,6 +160,8 @@ void mlir::repo::registerBufferizableOpInterfaceExternalModels(
     AssignPositionsOp::attachInterface<PositionsModel>(*context);
     AttentionOp::attachInterface<DestinationModel<AttentionOp, false>>(
         *context);
+    AttentionBackwardOp::attachInterface<
+        DestinationModel<AttentionBackwardOp, false>>(*context);
     OnlineAttentionOp::attachInterface<
         DestinationModel<OnlineAttentionOp, true>>(*context);
     CacheAppendOp::attachInterface<DestinationModel<CacheAppendOp, true>>(

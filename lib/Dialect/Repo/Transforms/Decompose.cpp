@@ -35,6 +35,7 @@ void mlir::repo::populateDecomposePatterns(RewritePatternSet &patterns) {
   populateDecomposeAttentionPatterns(patterns);
   populateDecomposeOnlineAttentionPatterns(patterns);
   populateDecomposeCachePatterns(patterns);
+  populateDecomposeGradientPatterns(patterns);
 }
 
 static SmallVector<NamedAttribute> withoutRepo(DictionaryAttr attributes) {
@@ -170,6 +171,7 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
       populateDecomposeRotatePatterns(patterns);
       populateDecomposeAttentionPatterns(patterns);
       populateDecomposeCachePatterns(patterns);
+      populateDecomposeGradientPatterns(patterns);
       patterns.add<DecomposeOtherBlocks>(&getContext(), keeps);
     } else if (keepKernels) {
       populateDecomposeOtherPositionsPatterns(patterns);
@@ -180,6 +182,7 @@ struct Decompose : repo::impl::DecomposeBase<Decompose> {
           &getContext());
       populateDecomposeOnlineAttentionPatterns(patterns);
       populateDecomposeCacheAppendByRowsPatterns(patterns);
+      populateDecomposeGradientPatterns(patterns);
       patterns.add<DecomposeOtherViews>(&getContext());
     } else {
       populateDecomposePatterns(patterns);

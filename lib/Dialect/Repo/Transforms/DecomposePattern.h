@@ -47,6 +47,22 @@ NamedTensor rotateChannels(NamedBuilder &builder, NamedTensor input,
                            RopeAttr rope, unsigned channel, unsigned pair,
                            ArrayRef<unsigned> resultDims, Type elementType);
 
+/// The gradients of rotateChannels.
+struct RotationGradients {
+  NamedTensor input, positions;
+};
+
+/// From the `output` of a rotation and the gradient `upstream` by it, which
+/// have the same dimensions. The gradient by the input, of type `elementType`,
+/// has the dimensions `inputDims` and is summed over those that it lacks; that
+/// by the positions has theirs, in the compute type, and is null unless wanted.
+RotationGradients
+rotateChannelsBackward(NamedBuilder &builder, NamedTensor output,
+                       NamedTensor upstream, NamedTensor positions,
+                       NamedTensor omega, RopeAttr rope, unsigned channel,
+                       unsigned pair, ArrayRef<unsigned> inputDims,
+                       Type elementType, bool wantsPositions = true);
+
 } // namespace repo
 } // namespace mlir
 

@@ -32,6 +32,18 @@ namespace {
 struct Channels {
   int64_t first, count, stride;
 };
+
+/// The channels of a head: the two of every pair, and those left alone.
+struct HeadChannels {
+  HeadChannels(RopeAttr rope, int64_t headSize) {
+    int64_t numPairs = rope.getDim() / 2;
+    bool interleaved = rope.getLayout() == PairLayout::interleaved;
+    first = {0, numPairs, interleaved ? 2 : 1};
+    second = {interleaved ? 1 : numPairs, numPairs, first.stride};
+    rest = {rope.getDim(), headSize - rope.getDim(), 1};
+  }
+  Channels first, second, rest;
+};
 } // namespace
 
 static void getSlice(NamedBuilder &b, const NamedTensor &tensor,
@@ -81,10 +93,7 @@ NamedTensor mlir::repo::rotateChannels(NamedBuilder &b, NamedTensor input,
   if (!omega)
     omega = getFrequencies(b, rope, pair);
 
-  bool interleaved = rope.getLayout() == PairLayout::interleaved;
-  Channels first = {0, numPairs, interleaved ? 2 : 1};
-  Channels second = {interleaved ? 1 : numPairs, numPairs, first.stride};
-  Channels rest = {rope.getDim(), headSize - rope.getDim(), 1};
+  auto [first, second, rest] = HeadChannels(rope, headSize);
   auto withPairs = [&](ArrayRef<unsigned> dims) {
     SmallVector<unsigned> result(dims);
     llvm::replace(result, channel, pair);
@@ -116,6 +125,87 @@ NamedTensor mlir::repo::rotateChannels(NamedBuilder &b, NamedTensor input,
       b.map(kept, slot, [](ScalarBuilder &, ValueRange in) { return in[0]; });
   insert(b, result, channel, rest, kept.value);
   return result;
+}
+
+/// A product with a gradient of 0 is 0.
+static Value weighted(ScalarBuilder &s, Value gradient, Value factor) {
+  Value zero = s.number(0);
+  return s.select(s.isEqual(gradient, zero), zero, s.mul(gradient, factor));
+}
+
+RotationGradients mlir::repo::rotateChannelsBackward(
+    NamedBuilder &b, NamedTensor output, NamedTensor upstream,
+    NamedTensor positions, NamedTensor omega, RopeAttr rope, unsigned channel,
+    unsigned pair, ArrayRef<unsigned> inputDims, Type elementType,
+    bool wantsPositions) {
+  b.setSize(pair, b.builder.getIndexAttr(rope.getDim() / 2));
+  if (b.isEmpty(upstream.dims))
+    return {b.empty(inputDims, elementType), b.fill(positions.dims, 0)};
+  if (!omega)
+    omega = getFrequencies(b, rope, pair);
+  auto [first, second, rest] =
+      HeadChannels(rope, *getConstantIntValue(b.size(channel)));
+  auto part = [&](const NamedTensor &tensor, Channels channels) -> NamedTensor {
+    SmallVector<unsigned> dims = tensor.dims;
+    llvm::replace(dims, channel, pair);
+    return {extract(b, tensor, channel, channels), dims};
+  };
+  NamedTensor g1 = part(upstream, first), g2 = part(upstream, second);
+
+  RotationGradients gradients;
+  if (wantsPositions)
+    gradients.positions =
+        b.generic(
+             {part(output, first), part(output, second), g1, g2, omega},
+             b.fill(positions.dims, 0),
+             [](ScalarBuilder &s, ValueRange in, ValueRange out) {
+               Value turn =
+                   s.sub(weighted(s, in[3], in[0]), weighted(s, in[2], in[1]));
+               return SmallVector<Value>{s.add(out[0], s.mul(in[4], turn))};
+             })
+            .front();
+
+  // Sums are accumulated in the compute type.
+  bool sums = llvm::any_of(upstream.dims, [&](unsigned dim) {
+    return !llvm::is_contained(inputDims, dim);
+  });
+  auto destination = [&](ArrayRef<unsigned> dims) {
+    return sums ? b.fill(dims, 0) : b.empty(dims, elementType);
+  };
+  auto sum = [&](ScalarBuilder &s, Value sum, Value term) {
+    return sums ? s.add(sum, term) : term;
+  };
+  SmallVector<unsigned> pairDims(inputDims);
+  llvm::replace(pairDims, channel, pair);
+  double magnitude = rope.getMagnitude();
+  SmallVector<NamedTensor> dx = b.generic(
+      {g1, g2, positions, omega},
+      {destination(pairDims), destination(pairDims)},
+      [&](ScalarBuilder &s, ValueRange in, ValueRange out) {
+        Value angle = s.mul(in[2], in[3]);
+        Value cos = math::CosOp::create(s.builder, s.loc, angle);
+        Value sin = math::SinOp::create(s.builder, s.loc, angle);
+        Value d1 = s.add(s.mul(in[0], cos), s.mul(in[1], sin));
+        Value d2 = s.sub(s.mul(in[1], cos), s.mul(in[0], sin));
+        return SmallVector<Value>{sum(s, out[0], s.scale(d1, magnitude)),
+                                  sum(s, out[1], s.scale(d2, magnitude))};
+      });
+  NamedTensor result = b.empty(inputDims, sums ? Type(b.compute) : elementType);
+  insert(b, result, channel, first, dx[0].value);
+  insert(b, result, channel, second, dx[1].value);
+  if (rest.count != 0) {
+    NamedTensor kept = {extract(b, upstream, channel, rest), upstream.dims};
+    NamedTensor start = destination(inputDims);
+    NamedTensor slot = {extract(b, start, channel, rest), start.dims};
+    kept = b.generic(kept, slot,
+                     [&](ScalarBuilder &s, ValueRange in, ValueRange out) {
+                       return SmallVector<Value>{sum(s, out[0], in[0])};
+                     })
+               .front();
+    insert(b, result, channel, rest, kept.value);
+  }
+  gradients.input = result;
+  return gradients;
 }
 
 FailureOr<SmallVector<Value>> mlir::repo::decomposeRotate(OpBuilder &builder,

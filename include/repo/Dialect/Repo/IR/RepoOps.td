@@ -646,5 +646,6 @@ def Repo_CacheViewOp : Op<Repo_Dialect, "cache_view", [Pure,
 }
 
 include "repo/Dialect/Repo/IR/RepoDeviceOps.td"
+include "repo/Dialect/Repo/IR/RepoGradientOps.td"
 
 #endif // REPO_DIALECT_REPO_IR_REPOOPS_TD

@@ -48,6 +48,14 @@ FailureOr<SmallVector<Value>> decomposeCacheAppendByRows(OpBuilder &builder,
 FailureOr<SmallVector<Value>> decomposeCacheView(OpBuilder &builder,
                                                  CacheViewOp op);
 
+FailureOr<SmallVector<Value>>
+decomposeAssignPositionsBackward(OpBuilder &builder,
+                                 AssignPositionsBackwardOp op);
+FailureOr<SmallVector<Value>> decomposeRotateBackward(OpBuilder &builder,
+                                                      RotateBackwardOp op);
+FailureOr<SmallVector<Value>>
+decomposeAttentionBackward(OpBuilder &builder, AttentionBackwardOp op);
+
 /// The same as patterns, one group of ops each.
 void populateDecomposePositionsPatterns(RewritePatternSet &patterns);
 /// All but those of `repo.assign_positions`.
@@ -58,6 +66,7 @@ void populateDecomposeOnlineAttentionPatterns(RewritePatternSet &patterns);
 void populateDecomposeCacheAppendPatterns(RewritePatternSet &patterns);
 void populateDecomposeCacheAppendByRowsPatterns(RewritePatternSet &patterns);
 void populateDecomposeCachePatterns(RewritePatternSet &patterns);
+void populateDecomposeGradientPatterns(RewritePatternSet &patterns);
 /// All of them.
 void populateDecomposePatterns(RewritePatternSet &patterns);
 
