@@ -174,8 +174,8 @@ private:
 
   /// Results whose shapes an op can express by those of its operands.
   void visitReified(Operation *op) {
-    if (isa<DestinationStyleOpInterface>(op) || op->getNumResults() != 1 ||
-        !isa<RankedTensorType>(op->getResult(0).getType()))
+    if (isa<DestinationStyleOpInterface>(op) ||
+        llvm::none_of(op->getResultTypes(), llvm::IsaPred<RankedTensorType>))
       return;
     auto reifiable = dyn_cast<ReifyRankedShapedTypeOpInterface>(op);
     if (!reifiable)
@@ -183,9 +183,16 @@ private:
     OpBuilder builder(op);
     Operation *before = op->getPrevNode();
     ReifiedRankedShapedTypeDims shapes;
-    if (succeeded(reifiable.reifyResultShapes(builder, shapes)) &&
-        !shapes.empty())
-      uniteSizes(op->getResult(0), shapes[0]);
+    // There is one shape for each tensor among the results.
+    if (succeeded(reifiable.reifyResultShapes(builder, shapes)))
+      for (auto [result, shape] :
+           llvm::zip(llvm::make_filter_range(op->getResults(),
+                                             [](Value result) {
+                                               return isa<RankedTensorType>(
+                                                   result.getType());
+                                             }),
+                     shapes))
+        uniteSizes(result, shape);
     // The ops that reification created go again; the nodes are of their
     // operands.
     for (Operation *created = op->getPrevNode(); created != before;) {

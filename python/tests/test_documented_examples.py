@@ -9,7 +9,8 @@ import pytest
 import repo_mlir as repo
 from conftest import ROOT
 
-DEFINITIONS = (ROOT / "include/repo/Dialect/Repo/IR/RepoOps.td").read_text()
+DEFINITIONS = "".join((ROOT / "include/repo/Dialect/Repo/IR" / name).read_text()
+                      for name in ("RepoOps.td", "RepoGradientOps.td"))
 EXAMPLES = {name: text for name, text in re.findall(
     r'^def \w+ : \w+<(?:Repo_Dialect, )?"(\w+)".*?```mlir\n(.*?)```', DEFINITIONS, re.S | re.M)}
 TYPES = {"f32": np.float32, "f64": np.float64, "bf16": ml_dtypes.bfloat16, "i32": np.int32, "i64": np.int64, "i1": np.bool_}
@@ -18,7 +19,7 @@ SIZE = 7  # of every dynamic dimension
 
 def test_every_op_has_one():
     assert set(EXAMPLES) == set(re.findall(r'^def \w+ : \w+<(?:Repo_Dialect, )?"(\w+)"', DEFINITIONS, re.M))
-    assert len(EXAMPLES) == 9
+    assert len(EXAMPLES) == 12
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
