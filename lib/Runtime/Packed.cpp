@@ -126,6 +126,15 @@ static uint64_t hashWeights(repo_rt_context *context,
 // Files
 //===----------------------------------------------------------------------===//
 
+/// Pages of 2 MB, where the file system has them: in small ones, every step of
+/// a model that reads gigabytes is a fifth slower. What is not in memory yet
+/// then comes, or is made, in large pieces.
+static void askForLargePages(void *memory, uint64_t size) {
+#ifdef MADV_HUGEPAGE
+  madvise(memory, size, MADV_HUGEPAGE); // Without them it goes too.
+#endif
+}
+
 PackedFile::~PackedFile() {
   if (memory)
     munmap(memory, size);
@@ -157,6 +166,7 @@ int32_t PackedFile::open(repo_rt_context *context, const std::string &file,
   if (mapped == MAP_FAILED)
     return fail(context, std::string("cannot map: ") + std::strerror(errno));
   memory = mapped;
+  askForLargePages(memory, size);
   Header header;
   std::memcpy(&header, memory, sizeof header);
   if (std::memcmp(header.magic, magic, sizeof magic) != 0)
@@ -207,6 +217,7 @@ int32_t PackedFile::create(repo_rt_context *context, const std::string &file,
     return fail(context, std::string("cannot write: ") +
                              std::strerror(error ? error : errno));
   memory = mapped;
+  askForLargePages(memory, size);
   return REPO_RT_OK;
 }
 

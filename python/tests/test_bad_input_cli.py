@@ -78,6 +78,7 @@ def test_compile_usage(run, arguments, part):
     (["a.so", "--entry=f", "--inputs=x", "--rtol=close"], "expected --rtol to be a number"),
     (["--model=m", "--tokens=1"], "expected --weights"),
     (["--model=m", "--weights=w", "--tokens=1,two"], "expected --tokens to be numbers"),
+    (["--model=m", "--weights=w", "--tokens=1", "--top-p=1.5"], "expected --top-p to be from 0 to 1, got `1.5`"),
     (["--frobnicate"], "unknown flag `--frobnicate`"),
     (["a.so", "--entry=f", "--inputs=x", "--time=often"], "expected --time to be an integer"),
 ])
@@ -250,3 +251,7 @@ def test_tokens_and_folders(run, golden_model, checkpoint, tmp_path):
               "--generate=1"), 1, "as the model was compiled")
     fails(run("repo-run", f"--model={tmp_path}", f"--weights={checkpoint}", "--tokens=1",
               "--generate=1"), 1, "manifest.json: No such file or directory")
+    fails(run("repo-run", f"--model={out}", f"--weights={checkpoint}", f"--tokens=@{tmp_path / 'none'}",
+              "--generate=1"), 1, "none: cannot read tokens")
+    fails(run("repo-run", f"--model={out}", f"--weights={checkpoint}", "--tokens=1,2,3", "--generate=4", "--context=5",
+              "--ignore-eos"), 1, "expected --context of at least 6 for 3 tokens and 4 more, got 5")

@@ -158,6 +158,18 @@ private:
         request.ignoreEnd ? 0 : repo_rt_model_end_tokens(model, &ends);
     int64_t batch = request.batch,
             prompt = static_cast<int64_t>(request.tokens.size());
+    // Without an end, it is known now that the cache will not do.
+    int64_t needed = prompt + request.generate - 1;
+    if (request.context && numEnds == 0 && needed > request.context) {
+      std::fprintf(stderr,
+                   "repo-run: expected --context of at least %lld for %lld "
+                   "tokens and %lld more, got %lld\n",
+                   static_cast<long long>(needed),
+                   static_cast<long long>(prompt),
+                   static_cast<long long>(request.generate),
+                   static_cast<long long>(request.context));
+      return 1;
+    }
     if (createSession(batch))
       return fail();
     std::vector<int32_t> next;
@@ -176,8 +188,11 @@ private:
     int64_t steps = 0;
     for (int64_t count = prompt; steps < request.generate; count = 1) {
       if (repo_rt_session_append(context, session, next.data(), count,
-                                 logits.data()))
+                                 logits.data())) {
+        if (stream && steps)
+          std::printf("\n");
         return fail();
+      }
       next.resize(batch);
       for (int64_t i = 0; i < batch; ++i) {
         if (!live[i])

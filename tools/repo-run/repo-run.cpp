@@ -20,18 +20,20 @@
 
 /// Parses `1,2,3`, or such a list in the file of `@FILE`, where white space
 /// separates too; false where a part is no 32-bit integer.
-static bool parseTokens(std::string text, std::vector<int32_t> &tokens) {
-  if (text.rfind('@', 0) == 0) {
-    std::ifstream file(text.substr(1));
-    std::stringstream content;
-    if (!(content << file.rdbuf()))
-      return false;
-    text.clear();
-    for (std::string part; content >> part;)
-      text +=
-          (text.empty() || text.back() == ',' || part[0] == ',' ? "" : ",") +
-          part;
-  }
+/// The tokens in a file, as --tokens takes them.
+static bool readTokens(const std::string &path, std::string &text) {
+  std::ifstream file(path);
+  std::stringstream content;
+  if (!(content << file.rdbuf()))
+    return false;
+  text.clear();
+  for (std::string part; content >> part;)
+    text += (text.empty() || text.back() == ',' || part[0] == ',' ? "" : ",") +
+            part;
+  return true;
+}
+
+static bool parseTokens(const std::string &text, std::vector<int32_t> &tokens) {
   std::istringstream parts(text);
   std::string part;
   while (std::getline(parts, part, ',')) {
@@ -109,6 +111,8 @@ int main(int argc, char **argv) {
                         " to be a number that is not negative, got `" + *value +
                         "`");
   }
+  if (std::strtod(topP.c_str(), nullptr) > 1)
+    return flags.fail("expected --top-p to be from 0 to 1, got `" + topP + "`");
   struct Integer {
     const char *name;
     std::string *value;
@@ -137,6 +141,12 @@ int main(int argc, char **argv) {
       return flags.fail("expected --model or a library, got both; see --help");
     if (model.weights.empty())
       return flags.fail("expected --weights beside --model; see --help");
+    if (std::string path = tokens; path.rfind('@', 0) == 0)
+      if (path.erase(0, 1); !readTokens(path, tokens)) {
+        std::fprintf(stderr, "repo-run: %s: cannot read tokens\n",
+                     path.c_str());
+        return 1;
+      }
     if (!(model.pack && tokens.empty()) && !parseTokens(tokens, model.tokens))
       return flags.fail(
           "expected --tokens to be numbers separated by commas, got `" +
