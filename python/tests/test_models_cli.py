@@ -96,7 +96,6 @@ def test_sampling_and_batches(yarn, run):
     ("--top-k=0", "expected --top-k to be an integer of at least 1, got `0`"),
     ("--temperature=-1", "expected --temperature to be a number that is not negative, got `-1`"),
     ("--top-p=x", "expected --top-p to be a number that is not negative, got `x`"),
-    ("--tokens=@nowhere", "expected --tokens to be numbers separated by commas, got `@nowhere`"),
 ])
 def test_wrong_usage(yarn, run, flag, text):
     assert run("repo-run", *yarn, "--tokens=1", "--generate=1", flag) == (2, "", f"repo-run: {text}\n")
