@@ -1,11 +1,12 @@
-"""Whole models of the 1B shape, random weights: prefill and decode in tokens/s, beside torch with the reference's arithmetic.
+"""Whole models of the 1B or 7B shape, random weights: prefill and decode in tokens/s, beside torch with the reference's arithmetic.
 
 The peer "ours, RoPE" is the same model with integer positions; the number beside it is its share of the operations, or of
 the bytes: what `ours_over_peer` is where learned positions cost no more than that. Limits: prefill the peak of multiply-adds
 of the type over all FLOPs, the head on the last token only, on both sides; decode the time in which as many bytes are read
 as weights and cache of a step have, in the same rounds (a shared machine has twice the bandwidth of the minute before), and
-of several sequences the operations at the peak after that. The checkpoints and compiled models are kept in REPO_BENCHMARK_DIR
-(default build/benchmark-models) between runs; each side has its own in memory, 6 GB in f32: `--peers` takes them one by one.
+of several sequences the operations at the peak after that. The checkpoints, compiled models and packed weights are kept in
+REPO_BENCHMARK_DIR (default build/benchmark-models) between runs: 6 GB a model in bf16, 12 in f32, and REPO_BENCHMARK_SIZE=7b
+28 in bf16; ours maps the packed weights, a peer has its own in memory: `--peers` takes them one by one.
 llama.cpp is measured where llama-cpp-python and gguf are installed: the model with integer positions.
 """
 
@@ -21,25 +22,29 @@ import numpy as np
 import llama_peer
 import repo_mlir as repo
 from repo_mlir import find
-from repo_mlir.make_checkpoint import make_checkpoint
+from repo_mlir.make_checkpoint import SIZES, make_checkpoint
 from suites import Case, lazily
 
 HOME = pathlib.Path(os.environ.get("REPO_BENCHMARK_DIR", pathlib.Path(__file__).parents[2] / "build" / "benchmark-models"))
-LAYERS = int(os.environ.get("REPO_BENCHMARK_LAYERS", "16"))  # fewer: a short look
-HIDDEN, HEADS, SIZE, INNER, VOCABULARY, START = 2048, 16, 128, 8192, 100352, 5
+MODEL = os.environ.get("REPO_BENCHMARK_SIZE", "1b")
+LAYERS = int(os.environ.get("REPO_BENCHMARK_LAYERS", SIZES[MODEL]["layers"]))  # fewer: a short look
+HIDDEN, HEADS, INNER, VOCABULARY, START = (
+    SIZES[MODEL][name] for name in ("hidden", "heads", "intermediate", "vocabulary", "start_layer"))
 
 
 def folders(dtype, mode):
     """(compiled, checkpoint), made where they are missing; weights packed."""
-    checkpoint = HOME / f"1b-{LAYERS}-{mode}-{dtype}"
+    checkpoint = HOME / f"{MODEL}-{LAYERS}-{mode}-{dtype}"
     if not (checkpoint / "config.json").exists():
         shutil.rmtree(checkpoint, ignore_errors=True)
-        make_checkpoint(checkpoint, "1b", dtype=dtype, mode=mode, layers=LAYERS)
-    compiled = HOME / f"1b-{LAYERS}-{mode}-{dtype}-compiled"
+        make_checkpoint(checkpoint, MODEL, dtype=dtype, mode=mode, layers=LAYERS)
+    compiled = HOME / f"{MODEL}-{LAYERS}-{mode}-{dtype}-compiled"
     made, compiler = compiled / "manifest.json", find.shared_library("repo_compiler")
     if not made.exists() or made.stat().st_mtime < pathlib.Path(compiler).stat().st_mtime:
         shutil.rmtree(compiled, ignore_errors=True)
         repo.compile_model(checkpoint, compiled, dtype=dtype)
+    if not (compiled / "packed.weights").exists():
+        repo.pack_model(compiled, checkpoint)
     return compiled, checkpoint
 
 
@@ -151,16 +156,16 @@ def cases(limits, threads=(2,), dtypes=("bf16", "f32"), lengths=(512, 2048), con
     for dtype in dtypes:
         learned, integer = (Model(dtype, mode, threads) for mode in ("swigluex_multihead", "none"))
         peak = limits.bf16(threads) if dtype == "bf16" else limits.fma(threads)
-        for length in filter(lambda n: wanted(f"1B prefill {n}", dtype), lengths):
+        for length in filter(lambda n: wanted(f"{MODEL.upper()} prefill {n}", dtype), lengths):
             prompt = batch_tokens[:1, :length]
             flops, plain = (prefill_gflop(length, model.mode) for model in (learned, integer))
-            yield Case(name=f"1B prefill {length}", dtype=dtype, threads=threads, work=length, unit="tokens/s",
+            yield Case(name=f"{MODEL.upper()} prefill {length}", dtype=dtype, threads=threads, work=length, unit="tokens/s",
                        limit=length * peak / flops, ours=learned.prefill(prompt),
                        peers={"torch": learned.torch_run(prompt),
                               f"ours, RoPE ({plain / flops:.4f})": lazily(lambda: integer.prefill(prompt)),
                               llama_peer.NAME: integer.llama_run(prompt[0])})
         for context, batch in itertools.product(contexts, batches):
-            name = f"1B decode at {context}" + (f", batch {batch}" if batch > 1 else "")
+            name = f"{MODEL.upper()} decode at {context}" + (f", batch {batch}" if batch > 1 else "")
             # Several long contexts take minutes to prepare, and no other kernels.
             if batch > 1 and context > min(contexts) or not wanted(name, dtype):
                 continue
