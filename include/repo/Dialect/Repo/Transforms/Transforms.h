@@ -85,9 +85,9 @@ bool isRowBlock(OnlineAttentionOp op, int64_t lanes);
 /// multiplies pairs of bf16.
 void lowerRowBlock(OnlineAttentionOp op, int64_t lanes, bool pairs);
 
-/// Whether repo-lower-online-attention-amx, or -pairs, takes this block: queries
-/// in rows, keys and values in panels, bf16; a multiple of 32 queries and channels, 32
-/// to 256 keys.
+/// Whether repo-lower-online-attention-amx, or -pairs, takes this block:
+/// queries in rows, keys and values in panels, bf16; a multiple of 32 queries
+/// and channels, 32 to 256 keys.
 bool isTileBlock(OnlineAttentionOp op);
 
 } // namespace repo
