@@ -19,6 +19,8 @@ static constexpr StringRef splitRotation = "repo-split-rotation",
                            splitKeys = "repo-split-keys",
                            tileAttention = "repo-tile-attention",
                            tileAttentionOnTiles = "repo-tile-attention-amx",
+                           tileAttentionBackward =
+                               "repo-tile-attention-backward",
                            tileRotation = "repo-tile-rotation",
                            expandTrigonometry = "repo-expand-trigonometry",
                            fuseContractions = "repo-fuse-contractions",
@@ -116,6 +118,12 @@ void repo::buildCPUTilePipeline(OpPassManager &pm, const CPUOptions &options) {
     TileAttentionOptions tiles;
     tiles.report = options.report;
     pm.addPass(createTileAttention(tiles));
+  }
+  if (wants(options, tileAttentionBackward)) {
+    TileAttentionBackwardOptions gradient;
+    gradient.lanes = lanes;
+    gradient.report = options.report;
+    pm.addPass(createTileAttentionBackward(gradient));
   }
   if (wants(options, tileRotation))
     pm.addPass(createTileRotation());

@@ -185,3 +185,43 @@ def test_bad_arguments():
         repo.rotate_backward(x, l, x, 10000.0)
     with pytest.raises(repo.RepoError, match=r"assign_positions_backward: `d_z`: expected dimension 1 to be 2, got 3"):
         repo.assign_positions_backward(x[0], x[0, 0], x[0, 0], x[0, 0, :2, :5], np.zeros((2, 3, 5), np.float32))
+
+
+# Names of options of the tiled path: blocks of 192 queries and 96 keys, so that sizes end in the middle of both.
+TILED = {"causal": dict(causal=True), "all": {}, "window": dict(window=(37, 0)), "band": dict(window=(20, 31)),
+         "softcap": dict(causal=True, softcap=3.0, scale=0.3), "chunk": dict(causal=True, offset=np.array([40, -3], np.int32)),
+         "lengths": dict(causal=True, lengths=np.array([0, 211], np.int32))}
+
+
+@pytest.mark.parametrize("name", TILED)
+def test_blocks(name):
+    """Options, sizes off the grid of blocks, grouped heads, rows without keys: on the tiled path, which takes no N x M."""
+    options = TILED[name]
+    rng = np.random.default_rng(7)
+    n, m = (233, 233) if name != "chunk" else (205, 259)
+    x = dict(q=rng.standard_normal((2, 4, n, 32)), k=rng.standard_normal((2, 2, m, 32)), v=rng.standard_normal((2, 2, m, 48)),
+             zq=10 * rng.standard_normal((2, 4, n)), zk=10 * rng.standard_normal((2, 1, m)))
+    x = {key: a.astype(np.float32) for key, a in x.items()}
+    upstream = rng.standard_normal((2, 4, n, 48)).astype(np.float32)
+    rope = dict(theta=100.0)
+    wide = [x[key].astype(np.float64) for key in "qkv"]
+    exact = gradients.plain_attention_backward(*wide, upstream.astype(np.float64), x["zq"], x["zk"], rope=rope, **options)
+    plain = gradients.plain_attention_backward(x["q"], x["k"], x["v"], upstream, x["zq"], x["zk"], rope=rope, **options,
+                                               dtype=np.float32)
+    found = attention_backward(garbage(x, options), rope, upstream, **options)
+    for key, one, other, value in zip(NAMES, found, plain, exact):
+        bound = max(3 * np.abs(other - value).max(), 2e-6 * largest(value))
+        assert np.abs(one - value).max() <= bound, (key, np.abs(one - value).max() / bound)
+    zeros_where_nothing_is_seen(x, options, found)
+
+
+def test_blocks_are_reproducible():
+    """The same bits for any number of threads."""
+    rng = np.random.default_rng(8)
+    q, k, v, upstream = (rng.standard_normal((1, 4, 300, 64)).astype(np.float32) for _ in range(4))
+    found = []
+    for threads in (1, 2):
+        repo.set_num_threads(threads)
+        found.append(attention_backward(dict(q=q, k=k, v=v), None, upstream, causal=True)[:3])
+    repo.set_num_threads(1)
+    assert all(np.array_equal(a, b) for a, b in zip(*found))

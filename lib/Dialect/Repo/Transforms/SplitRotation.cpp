@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "SplitRotation.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -70,8 +71,8 @@ static Value repeatAndExtend(OpBuilder &builder, Location loc, Value source,
       .getResult(0);
 }
 
-/// The layout of query or key over (b, h, n, d).
-static AffineMapAttr getRotateLayout(AffineMap map, ArrayRef<unsigned> dims) {
+AffineMapAttr mlir::repo::getRotateLayout(AffineMap map,
+                                          ArrayRef<unsigned> dims) {
   SmallVector<unsigned> order;
   for (AffineExpr expr : map.getResults())
     order.push_back(llvm::find(dims, cast<AffineDimExpr>(expr).getPosition()) -
@@ -163,6 +164,11 @@ struct SplitRotation : repo::impl::SplitRotationBase<SplitRotation> {
     SmallVector<AttentionOp> ops;
     getOperation().walk([&](AttentionOp op) { ops.push_back(op); });
     for (AttentionOp op : ops)
+      numRotations += splitRotation(rewriter, op);
+    SmallVector<AttentionBackwardOp> gradients;
+    getOperation().walk(
+        [&](AttentionBackwardOp op) { gradients.push_back(op); });
+    for (AttentionBackwardOp op : gradients)
       numRotations += splitRotation(rewriter, op);
   }
 };

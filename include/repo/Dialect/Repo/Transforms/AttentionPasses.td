@@ -32,10 +32,72 @@ def SplitRotation : Pass<"repo-split-rotation", "::mlir::ModuleOp"> {
     %k1 = repo.rotate %k by(%zk) {rope = #r} : ...
     %o = repo.attention %q1, %k1, %v into %init : ...
     ```
+
+    The gradient of attention likewise: its queries and keys are rotated before, what it returns for them is
+    rotated back by `repo.rotate_backward`, which gives the gradients of the positions.
+
+    Before:
+
+    ```mlir
+    %d:4 = repo.attention_backward %q, %k, %v output(%o) lse(%l) upstream(%g) query_positions(%zq)
+           into %dq, %dk, %dv, %dzq {rope = #r} : ...
+    ```
+
+    After:
+
+    ```mlir
+    %q1 = repo.rotate %q by(%zq) {rope = #r} : ...
+    %d:3 = repo.attention_backward %q1, %k, %v output(%o) lse(%l) upstream(%g) into %e, %dk, %dv : ...
+    %dq, %dzq = repo.rotate_backward %q1 by(%zq) upstream(%d#0) {rope = #r} : ...
+    ```
   }];
   let statistics = [Statistic<"numRotations", "num-rotations", "Number of rotations split off">];
   let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect",
                            "::mlir::arith::ArithDialect"];
+}
+
+def TileAttentionBackward : Pass<"repo-tile-attention-backward", "::mlir::ModuleOp"> {
+  let summary = "the gradient of attention as loops over blocks, without the matrix of scores";
+  let description = [{
+    `repo.attention_backward` without rotation becomes a parallel loop over batches and KV heads. A task takes the
+    queries that share the head in blocks, and for each block the keys that it sees; positions are compared where a mask
+    cuts a block. Of the block of scores, weights `p = exp(s - lse)` and their gradients
+    `ds = p (upstream . value - delta)` are vectors; the five products around them are contractions over rows.
+    Gradients of keys and values are summed in their destinations, in a fixed order.
+
+    Arithmetic in f32, heads of whole vectors, no bias or mask; the rest is left to `repo-decompose`, and named where `report` is set.
+
+    Before:
+
+    ```mlir
+    %d:3 = repo.attention_backward %q, %k, %v output(%o) lse(%l) upstream(%g) into %dq, %dk, %dv {causal} : ...
+    ```
+
+    After:
+
+    ```mlir
+    %d:3 = scf.forall (%b, %h) in (%batches, 16) shared_outs(...) {
+      scf.for %n = ... {                      // blocks of queries
+        scf.for %m = ... {                    // blocks of keys
+          %s  = linalg.contract ... ins(%k_m, %q_n_transposed)
+          %dp = linalg.contract ... ins(%v_m, %g_n_transposed)
+          scf.for ... { vector arithmetic: p and ds over s and dp }
+          linalg.contract ... ins(%p, %g_n)   // values
+          linalg.contract ... ins(%ds, %q_n)  // keys
+          linalg.contract ... ins(%ds_transposed, %k_m) // queries
+        }
+      }
+    }
+    ```
+  }];
+  let options = [
+    Option<"lanes", "lanes", "int64_t", "16", "Lanes of an f32 vector">,
+    Option<"queryBlock", "query-block", "int64_t", "192", "Queries of a block, a multiple of 64">,
+    Option<"keyBlock", "key-block", "int64_t", "96", "Keys of a block, a multiple of the lanes">,
+    Option<"report", "report", "bool", "false", "Remark on what is not tiled">];
+  let statistics = [Statistic<"numTiled", "num-tiled", "Number of gradients tiled">];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
 }
 
 def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
