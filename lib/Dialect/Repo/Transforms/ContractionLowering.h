@@ -79,7 +79,8 @@ private:
   Value zeros();
 
   //===--- Panel tiles (PanelTiles.cpp) ---------------------------------===//
-  using PanelLoad = function_ref<Value(Value i, int64_t vector)>;
+  /// The vectors of row i of a panel.
+  using PanelLoad = function_ref<SmallVector<Value>(Value i)>;
   /// What a tile asks for beside the products of row i of a panel.
   using Ahead = function_ref<void(Value i)>;
 
@@ -97,7 +98,19 @@ private:
   int64_t getShallowDepth() const {
     return std::max<int64_t>(1, fewRowsBytes / getPanelRowBytes());
   }
-  Value loadPanelRow(Value i, int64_t column);
+  /// Rows of x of the largest tile.
+  int64_t getTileRows(int64_t vectors) const {
+    return std::max<int64_t>(1, getNumRegisters() * 3 / 4 / vectors);
+  }
+  /// Whether bf16 is expanded within 128 bits, by one instruction a vector;
+  /// keeping the order takes two. Columns are in order again when stored.
+  bool expandsByParts() const {
+    return dims.panelWidth && dims.panelWidth % (2 * lanes) == 0 &&
+           !dims.pair && getElementTypeOrSelf(w).isBF16();
+  }
+  SmallVector<Value> loadPanelRow(Value i, int64_t vectors);
+  SmallVector<Value> expandByParts(Value x);
+  void orderColumns(MutableArrayRef<Value> sums);
   Value broadcastElement(int64_t row, Value i);
   Value multiplyAdd(Value element, Value row, Value sum);
   void prefetch(Value i, Value line);

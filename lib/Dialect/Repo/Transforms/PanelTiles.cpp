@@ -19,13 +19,55 @@ using namespace mlir::repo;
 // Elements
 //===----------------------------------------------------------------------===//
 
-/// A row of a panel as it lies: of pairs, vectors of bf16.
-Value ContractionLowering::loadPanelRow(Value i, int64_t column) {
-  SmallVector<Value> at = indices(maps[1], 0, column, i);
-  if (!dims.pair)
-    return loadVector(w, at);
-  return vector::LoadOp::create(
-      b, loc, VectorType::get({2 * lanes}, b.getBF16Type()), w, at);
+/// A row of a panel: of pairs, vectors of bf16 as they lie.
+SmallVector<Value> ContractionLowering::loadPanelRow(Value i, int64_t vectors) {
+  auto wide = VectorType::get({2 * lanes}, b.getBF16Type());
+  SmallVector<Value> row;
+  for (int64_t vector = 0; vector < vectors; ++vector) {
+    SmallVector<Value> at = indices(maps[1], 0, vector * lanes, i);
+    if (dims.pair)
+      row.push_back(vector::LoadOp::create(b, loc, wide, w, at));
+    else if (!expandsByParts())
+      row.push_back(loadVector(w, at));
+    else if (vector % 2 == 0)
+      row.append(expandByParts(vector::LoadOp::create(b, loc, wide, w, at)));
+  }
+  return row;
+}
+
+/// bf16 is the high half of f32: zeros come below the low, or high, elements of
+/// each 128 bits.
+SmallVector<Value> ContractionLowering::expandByParts(Value x) {
+  auto words = VectorType::get({2 * lanes}, b.getI16Type());
+  Value zero = arith::ConstantOp::create(
+      b, loc, DenseElementsAttr::get(words, APInt(16, 0)));
+  x = arith::BitcastOp::create(b, loc, words, x);
+  SmallVector<Value> parts;
+  for (int64_t part : {0, 4}) {
+    SmallVector<int64_t> mask;
+    for (int64_t at = part; at < 2 * lanes; at += 8)
+      for (int64_t k = at; k < at + 4; ++k)
+        mask.append({k, 2 * lanes + k});
+    parts.push_back(vector::BitCastOp::create(
+        b, loc, vectorType, vector::ShuffleOp::create(b, loc, zero, x, mask)));
+  }
+  return parts;
+}
+
+/// Sums of columns expanded by parts, in the order of the output.
+void ContractionLowering::orderColumns(MutableArrayRef<Value> sums) {
+  for (size_t i = 0; i < sums.size(); i += 2) {
+    Value low = sums[i], high = sums[i + 1];
+    for (int64_t half : {0, 1}) {
+      SmallVector<int64_t> mask;
+      for (int64_t at = 0; at < lanes; ++at) {
+        int64_t column = half * lanes + at;
+        mask.push_back(column / 8 * 4 + column % 4 +
+                       (column % 8 < 4 ? 0 : lanes));
+      }
+      sums[i + half] = vector::ShuffleOp::create(b, loc, low, high, mask);
+    }
+  }
 }
 
 /// What a row of a panel meets: an element of x in every lane, or a pair.
@@ -70,15 +112,16 @@ void ContractionLowering::prefetch(Value i, Value line) {
 
 void ContractionLowering::emitPanels() {
   int64_t vectors = dims.panelWidth / lanes;
-  Value few = compare(arith::CmpIPredicate::ule, sizes[dims.n], index(fewRows));
+  // Rows that fit a tile meet a panel only once.
+  Value rows = sizes[dims.n];
+  Value few = arith::AndIOp::create(
+      b, loc, compare(arith::CmpIPredicate::ule, rows, index(fewRows)),
+      compare(arith::CmpIPredicate::ugt, rows, index(getTileRows(vectors))));
   Value depth = select(few, index(getShallowDepth()), index(2 * panelDepth));
   blocks(depth, [&](Value from, Value to) {
     tiled(dims.o, zero, {1}, [&](int64_t) {
       emitPanelRows(
-          vectors, from, to,
-          [&](Value i, int64_t vector) {
-            return loadPanelRow(i, vector * lanes);
-          },
+          vectors, from, to, [&](Value i) { return loadPanelRow(i, vectors); },
           depth);
     });
   });
@@ -89,8 +132,11 @@ void ContractionLowering::emitCopiedPanels() {
   Value rest = tiled(dims.o, zero, {vectors * lanes}, [&](int64_t) {
     blocks(index(panelDepth), [&](Value from, Value to) {
       copyPanel(vectors, from, to);
-      emitPanelRows(vectors, from, to, [&](Value i, int64_t vector) {
-        return loadVector(panel, {sub(i, from), index(vector * lanes)});
+      emitPanelRows(vectors, from, to, [&](Value i) {
+        SmallVector<Value> row;
+        for (int64_t at = 0; at < vectors * lanes; at += lanes)
+          row.push_back(loadVector(panel, {sub(i, from), index(at)}));
+        return row;
       });
     });
   });
@@ -104,23 +150,36 @@ void ContractionLowering::emitCopiedPanels() {
 /// of the next block, so that many rows do not wait for memory at its start.
 void ContractionLowering::emitPanelRows(int64_t vectors, Value from, Value to,
                                         PanelLoad load, Value depth) {
-  int64_t rows = std::max<int64_t>(1, getNumRegisters() * 3 / 4 / vectors);
+  int64_t rows = getTileRows(vectors);
   SmallVector<int64_t> tiles = {rows};
   for (int64_t fewer : {4, 2, 1})
     if (fewer < tiles.back())
       tiles.push_back(fewer);
   Value first = zero;
-  if (depth) {
-    Value fills =
-        compare(arith::CmpIPredicate::uge, sizes[dims.n], index(rows));
-    first = select(fills, index(rows), zero);
-    loop(zero, first, rows, [&](Value iv) {
+  auto firstTile = [&](int64_t count, Value fits) {
+    Value end = select(fits, index(count), zero);
+    loop(zero, end, count, [&](Value iv) {
       position[dims.n] = iv;
-      emitPanelTile(rows, vectors, from, to, load, [&](Value i) {
+      emitPanelTile(count, vectors, from, to, load, [&](Value i) {
         for (int64_t line = 0; line < getLines(); ++line)
           prefetch(add(i, getShallowDepth()), index(line));
       });
     });
+    first = add(first, end);
+  };
+  if (depth) {
+    Value fills =
+        compare(arith::CmpIPredicate::uge, sizes[dims.n], index(rows));
+    // Two rows alone at the end, as of eight, take long to expand: the first
+    // and the last tile have four then. Of f32 four are faster than memory.
+    if (rows == 6 && expandsByParts()) {
+      Value twoLeft =
+          compare(arith::CmpIPredicate::eq, rem(sizes[dims.n], rows), index(2));
+      twoLeft = arith::AndIOp::create(b, loc, twoLeft, fills);
+      firstTile(4, twoLeft);
+      fills = arith::XOrIOp::create(b, loc, fills, twoLeft);
+    }
+    firstTile(rows, fills);
   }
   tiled(dims.n, first, tiles, [&](int64_t count) {
     if (!depth || count < rows)
@@ -139,11 +198,10 @@ void ContractionLowering::emitPanelTile(int64_t rows, int64_t vectors,
   // not grow with the number of products.
   SmallVector<Value> sums(rows * vectors, zeros());
   sums = loop(from, to, 1, sums, [&](Value i, ValueRange before) {
-    SmallVector<Value> next(before), ws;
+    SmallVector<Value> next(before);
     if (ahead)
       ahead(i);
-    for (int64_t vector = 0; vector < vectors; ++vector)
-      ws.push_back(load(i, vector));
+    SmallVector<Value> ws = load(i);
     for (int64_t row = 0; row < rows; ++row) {
       Value element = broadcastElement(row, i);
       for (int64_t vector = 0; vector < vectors; ++vector) {
@@ -153,6 +211,8 @@ void ContractionLowering::emitPanelTile(int64_t rows, int64_t vectors,
     }
     return next;
   });
+  if (expandsByParts())
+    orderColumns(sums);
   auto store = [&](bool adds) {
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t vector = 0; vector < vectors; ++vector) {
