@@ -10,6 +10,7 @@ import itertools
 import os
 import pathlib
 import shutil
+import statistics
 import subprocess
 import tempfile
 import threading
@@ -132,26 +133,26 @@ class Limits:
         shapes = range(self._library.repo_limit_read_shapes())
         return self._remember(("read", threads), lambda: max(map(measure, shapes)))
 
-    def reader(self, sets, threads, flops=0):
+    def reader(self, sets, threads, flops=0, peak=None):
         """A function that reads the next of `sets`, lists of arrays, on that many threads, and returns the seconds.
 
         The limit of a kernel that has to read these arrays, on the very memory they lie in: bandwidth depends on it
         (page size, distance to the core). Takes the shape of loop that is fastest here, and at least the time
-        of `flops` multiply-adds (counting 2 each) at the FMA peak.
+        of `flops` multiply-adds (counting 2 each) at `peak` GFLOP/s, the FMA peak unless given.
         """
         parts = [(len(arrays), (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)),
                   (ctypes.c_size_t * len(arrays))(*(a.nbytes for a in arrays)), arrays) for arrays in sets]
         turn = itertools.cycle(parts[len(parts) // 2:] + parts[:len(parts) // 2])
-        least = flops / (self.fma(threads) * 1e9) if flops else 0.0
+        least = flops / ((peak or self.fma(threads)) * 1e9) if flops else 0.0
 
         def read(shape):
             count, parts, sizes, _ = next(turn)
             return self._library.repo_limit_read_parts(parts, sizes, count, threads, shape)
 
-        # In turn: a machine may be twice as fast in one second as in the next.
+        # In turn, and by the median: a machine may be twice as fast in one second as in the next.
         shapes = range(self._library.repo_limit_read_shapes())
-        rounds = [[read(shape) for shape in shapes] for _ in range(4)]
-        best = min(shapes, key=lambda shape: min(times[shape] for times in rounds))
+        rounds = [[read(shape) for shape in shapes] for _ in range(7)]
+        best = min(shapes, key=lambda shape: statistics.median(times[shape] for times in rounds))
         return lambda: max(read(best), least)
 
     def release_buffers(self):

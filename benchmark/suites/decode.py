@@ -59,6 +59,15 @@ def cases(limits, threads=(1, 2), dtypes=("f32", "bf16", "f16")):
         yield case(limits, f"decode B8 H{HEADS}/16 D{SIZE} keys {KEYS} in pages", dtype, 8, 16, number, paged=True)
 
 
+def aligned_copy(array):
+    """A copy at a multiple of 64 bytes, as tensors and caches are."""
+    memory = np.empty(array.nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    copy = memory[start:start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
 @functools.lru_cache(maxsize=1)
 def data(dtype, batch, kv_heads):
     """A query, and caches enough to fill BYTES, two at least."""
@@ -66,7 +75,7 @@ def data(dtype, batch, kv_heads):
     first = convert(rng.standard_normal((batch, kv_heads, KEYS, SIZE), np.float32), dtype)
     count = max(2, -(-BYTES // (2 * first.nbytes)))
     query = convert(rng.standard_normal((batch, HEADS, 1, SIZE), np.float32), dtype)
-    return query, [(first.copy(), first.copy()) for _ in range(count)]
+    return query, [(aligned_copy(first), aligned_copy(first)) for _ in range(count)]
 
 
 def case(limits, name, dtype, batch, kv_heads, threads, paged=False):
@@ -87,7 +96,8 @@ def case(limits, name, dtype, batch, kv_heads, threads, paged=False):
         return call
 
     def reader():
-        return limits.reader(data(dtype, batch, kv_heads)[1], threads, 4 * batch * HEADS * KEYS * SIZE)
+        peak = limits.bf16(threads) if dtype == "bf16" else limits.fma(threads)
+        return limits.reader(data(dtype, batch, kv_heads)[1], threads, 4 * batch * HEADS * KEYS * SIZE, peak)
 
     size = 2 * batch * kv_heads * KEYS * SIZE * (4 if dtype == "f32" else 2)
     return Case(name=name, dtype=dtype, threads=threads, work=size / 1e9, unit="GB/s", limit=0, bar=lazily(reader),

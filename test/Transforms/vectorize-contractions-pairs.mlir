@@ -33,11 +33,13 @@ func.func @wide(%x: memref<?x32x2xf32>, %w: memref<8x32x64x2xbf16>, %y: memref<?
   return
 }
 
-// A block is 32 pairs (8 KB of a panel) where there are few rows, 512 where there are many. The first six rows ask for all
+// A block is 32 pairs (8 KB of a panel) where there are few rows in more than one tile, 512 elsewhere. The first six rows ask for all
 // four lines of a row of the next small block, those after them for one of the next block; fewer rows for nothing.
 // CHECK-LABEL: @blocks
 // CHECK-DAG: %[[FEW:.*]] = arith.cmpi ule, %{{.*}}, %c24
-// CHECK: %[[DEPTH:.*]] = arith.select %[[FEW]], %c32{{.*}}, %c512
+// CHECK-DAG: %[[SEVERAL:.*]] = arith.cmpi ugt, %{{.*}}, %c6
+// CHECK: %[[SHALLOW:.*]] = arith.andi %[[FEW]], %[[SEVERAL]]
+// CHECK: %[[DEPTH:.*]] = arith.select %[[SHALLOW]], %c32{{.*}}, %c512
 // CHECK: scf.for %[[FROM:.*]] = %{{.*}} to %{{.*}} step %[[DEPTH]]
 // CHECK: scf.for {{.*}} -> (vector<16xf32>
 // CHECK-COUNT-4: memref.prefetch
