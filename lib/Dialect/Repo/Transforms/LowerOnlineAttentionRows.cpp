@@ -102,6 +102,7 @@ RowLowering::RowLowering(OpBuilder &builder, OnlineAttentionOp op,
 
 void RowLowering::run() {
   b.setInsertionPoint(op);
+  prefetchNeighbours();
   keys = memref::DimOp::create(b, loc, op.getKey(), 0);
   int64_t groups = queries / joined;
   partial = alloc({std::min(scoreQueries, queries) / joined, keyTile, lanes});

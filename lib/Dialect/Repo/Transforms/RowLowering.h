@@ -58,6 +58,11 @@ private:
   /// Asks for the elements of a row from `from` on; it need not exist.
   void prefetchRow(Value rows, Value row, int64_t from, unsigned hint);
 
+  /// Asks for the queries and sums that lie behind these in a larger buffer:
+  /// those of the next head of a task. The rows of keys and values have driven
+  /// them out of the caches since their last block.
+  void prefetchNeighbours();
+
   /// The queries as the products read them, [N / sharing, sharing * D].
   void orderQueries();
   /// The vectors of a row of `ordered`.

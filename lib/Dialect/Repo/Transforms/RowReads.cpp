@@ -53,6 +53,13 @@ void RowLowering::prefetchRow(Value rows, Value row, int64_t from,
                                /*isWrite=*/false, hint, /*isDataCache=*/true);
 }
 
+void RowLowering::prefetchNeighbours() {
+  for (Value rows : {op.getQuery(), op.getAccumulator()})
+    if (rows.getDefiningOp<memref::SubViewOp>())
+      for (int64_t row = 0; row < queries; ++row)
+        prefetchRow(rows, index(queries + row), 0, /*hint=*/2);
+}
+
 RowLowering::Vectors RowLowering::loadTwoRows(Value rows, Value first,
                                               Value second, int64_t from,
                                               int64_t count) {
