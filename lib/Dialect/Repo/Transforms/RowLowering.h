@@ -55,6 +55,9 @@ private:
   /// that memory does not rest while the other kind is at hand. Where there is
   /// more to compute for a row, this only takes time.
   bool asksAhead() { return multipliesPairs && queries == 1; }
+  /// Asks for the line behind each that is read of a row of f32, where a single
+  /// query leaves time for it: two streams in turn are read a tenth faster.
+  void prefetchNextLines(Value rows, Value row);
   /// Asks for the elements of a row from `from` on; it need not exist.
   void prefetchRow(Value rows, Value row, int64_t from, unsigned hint);
 

@@ -53,6 +53,17 @@ void RowLowering::prefetchRow(Value rows, Value row, int64_t from,
                                /*isWrite=*/false, hint, /*isDataCache=*/true);
 }
 
+void RowLowering::prefetchNextLines(Value rows, Value row) {
+  if (queries > 1 || !getElementTypeOrSelf(rows).isF32())
+    return;
+  constexpr int64_t line = 16;
+  for (int64_t at = line; at <= cast<MemRefType>(rows.getType()).getDimSize(1);
+       at += line)
+    memref::PrefetchOp::create(b, loc, rows, ValueRange{row, index(at)},
+                               /*isWrite=*/false, /*localityHint=*/3,
+                               /*isDataCache=*/true);
+}
+
 void RowLowering::prefetchNeighbours() {
   for (Value rows : {op.getQuery(), op.getAccumulator()})
     if (rows.getDefiningOp<memref::SubViewOp>())

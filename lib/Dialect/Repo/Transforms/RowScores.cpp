@@ -99,6 +99,7 @@ Value RowLowering::multiplyAdd(Value x, Value y, Value sum) {
 
 void RowLowering::products(Value key, Value row, ArrayRef<Vectors> rows) {
   Vectors ks = keyVectors(key), whole;
+  prefetchNextLines(op.getKey(), key);
   if (asksAhead())
     prefetchRow(op.getValue(), key, 0, /*hint=*/2);
   for (const Vectors &qs : rows) {

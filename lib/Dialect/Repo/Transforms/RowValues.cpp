@@ -46,6 +46,8 @@ void RowLowering::addValues(Vectors &sums, Value first, Value key, Value count,
   } else {
     row = loadRow(op.getValue(), plus(first, key), firstVector, columns);
     touchRest(key);
+    if (isFirst)
+      prefetchNextLines(op.getValue(), plus(first, key));
   }
   for (size_t i = 0; i < sums.size(); i += columns) {
     int64_t query = firstQuery + i / columns;
