@@ -18,9 +18,9 @@
 // CHECK-COUNT-26: vector.shuffle
 // CHECK: arith.truncf {{.*}} : vector<16xf32> to vector<16xbf16>
 // CHECK-COUNT-2: vector.shuffle
-// Two passes of half the channels, two keys a turn.
+// Two passes over whole rows for two queries each, two keys a turn.
 // CHECK: scf.for {{.*}} step %c2{{[_ ]}}
-// CHECK-COUNT-4: vector.shuffle {{.*}} : vector<32xi16>, vector<32xi16>
+// CHECK-COUNT-8: vector.shuffle {{.*}} : vector<32xi16>, vector<32xi16>
 // CHECK-COUNT-16: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"
 // CHECK-NOT: repo.online_attention
 // EXPAND-LABEL: @rows
