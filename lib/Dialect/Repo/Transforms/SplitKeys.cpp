@@ -130,8 +130,8 @@ bool KeySplitter::multipliesPairs() {
 
 int64_t KeySplitter::headsOfTask() {
   // What hardware reads ahead ends with a run. A core reads runs of 16 KB at
-  // half the speed of long ones, 64 KB at nine tenths; and where a run ends, the
-  // time of some 64 KB is lost.
+  // half the speed of long ones, 64 KB at nine tenths; and where a run ends,
+  // the time of some 64 KB is lost.
   constexpr int64_t runBytes = 512 << 10;
   CacheViewOp view = getPages(op.getKey());
   if (!view || !getPages(op.getValue()))
