@@ -80,7 +80,9 @@ void repo_rt_workspace::release(uint64_t mark) {
 }
 
 void repo_rt_workspace::reset() {
-  if (chunks.size() > 1)
+  // Chunks given back within an entry count too: else each entry would ask the
+  // system for them again, and touch new pages.
+  if (!chunks.empty() && chunks.front().size < peak)
     freeChunks();
   for (Chunk &chunk : chunks)
     chunk.used = 0;

@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "repo/Runtime/runtime.h"
+#include <cstdlib>
 #include <deque>
 #include <gtest/gtest.h>
 #include <string>
@@ -232,6 +233,16 @@ void allocateTooMuch(repo_rt_context *context, const int64_t *) {
   table->allocate(context, UINT64_MAX / 2);
   ADD_FAILURE() << "allocate returned";
 }
+
+/// Two buffers at a time, as a loop over heads asks for them.
+void allocateInLoop(repo_rt_context *context, const int64_t *) {
+  for (int i = 0; i < 4; ++i) {
+    uint64_t mark = table->mark(context);
+    EXPECT_TRUE(table->allocate(context, 1 << 20));
+    EXPECT_TRUE(table->allocate(context, 1 << 20));
+    table->release(context, mark);
+  }
+}
 } // namespace
 
 TEST_F(Run, OutOfMemoryIsAnError) {
@@ -243,4 +254,28 @@ TEST_F(Run, OutOfMemoryIsAnError) {
       repo_rt_last_error(context),
       "out of memory: cannot allocate 9223372036854775807 bytes of workspace");
   EXPECT_EQ(call(), 0) << "the context is usable afterwards";
+}
+
+// Else every call would take memory from the system, and give it back.
+TEST_F(Run, WorkspaceStays) {
+  table = *reinterpret_cast<const repo_rt_api **>(context);
+  int taken = 0;
+  repo_rt_set_allocator(
+      context,
+      [](void *host, size_t bytes) {
+        ++*static_cast<int *>(host);
+        return std::aligned_alloc(64, bytes);
+      },
+      [](void *, void *memory) { std::free(memory); }, &taken);
+  DLTensor *tensors[] = {&x, &y, &out};
+  auto run = [&] {
+    EXPECT_EQ(table->run(context, &signature, tensors, 3, allocateInLoop), 0);
+  };
+  run();
+  run();
+  int warm = taken;
+  run();
+  EXPECT_EQ(taken, warm);
+  repo_rt_context_destroy(context);
+  context = nullptr;
 }
