@@ -5,10 +5,10 @@
 
 // Sizes that are not known: the registers and the cache decide.
 // CHECK-LABEL: @dynamic
-// CHECK: strategy = #repo.attention_strategy<query_block = 48, key_block = 256, edge_block = 64, split = 512, split_queries = 16>
+// CHECK: strategy = #repo.attention_strategy<query_block = 96, key_block = 256, edge_block = 64, split = 512, split_queries = 16, query_tile = 48>
 // SMALL-LABEL: @dynamic
-// SMALL: strategy = #repo.attention_strategy<query_block = 24, key_block = 64, edge_block = 64, split = 512, split_queries = 16>
-// REPORT: remark: attention in blocks of 48 queries by 256 keys (64 at an edge), chunks of 512 keys for up to 16 queries a head, from 16 lanes and 1024 KB of cache
+// SMALL: strategy = #repo.attention_strategy<query_block = 48, key_block = 64, edge_block = 64, split = 512, split_queries = 16, query_tile = 24>
+// REPORT: remark: attention in blocks of 96 queries, 48 at a time, by 256 keys (64 at an edge), chunks of 512 keys for up to 16 queries a head, from 16 lanes and 1024 KB of cache
 func.func @dynamic(%q: tensor<1x2x?x256xf32>, %k: tensor<1x2x?x256xf32>, %v: tensor<1x2x?x128xf32>,
                    %init: tensor<1x2x?x128xf32>) -> tensor<1x2x?x128xf32> {
   %o = repo.attention %q, %k, %v into %init

@@ -1,4 +1,5 @@
 // RUN: repo-opt %s --repo-tile-attention="query-block=16 key-block=64 edge-block=32" | FileCheck %s
+// RUN: repo-opt %s --repo-tile-attention="query-block=16 query-tile=8 key-block=64 edge-block=32" | FileCheck %s --check-prefix=TILES
 
 // A causal mask: the keys every query sees, then the diagonal, in blocks of as many keys as there are.
 // CHECK-LABEL: @causal
@@ -15,6 +16,22 @@
 // CHECK: repo.online_attention {{.*}} offset(%{{.*}}) into {{.*}} {band = array<i64: -1, 0>, {{.*}}, max_keys = 32
 // CHECK-NOT: scf.for %
 // CHECK: tensor.parallel_insert_slice
+// Tiles of queries are loaded one by one, and meet a block of keys one after another.
+// TILES-LABEL: @causal
+// TILES: scf.forall
+// TILES: scf.for %{{.*}} iter_args(%{{.*}} = %{{.*}}) -> (tensor<2x8x8xf32>)
+// TILES: linalg.transpose ins(%{{.*}} : tensor<8x8xf32>) outs(%{{.*}} : tensor<8x8xf32>)
+// TILES: scf.for %{{.*}} -> (tensor<16x8xf32>, tensor<16xf32>, tensor<16xf32>)
+// TILES: scf.for %[[TILE:[a-z0-9]+]] = %{{.*}} -> (tensor<16x8xf32>, tensor<16xf32>, tensor<16xf32>)
+// TILES: tensor.extract_slice %{{.*}}[%[[TILE]], 0] [8, 8] [1, 1] : tensor<16x8xf32> to tensor<8x8xf32>
+// TILES: repo.online_attention
+// TILES-NOT: band
+// TILES-SAME: max_keys = 64
+// TILES: tensor.insert_slice %{{.*}} into %{{.*}}[%[[TILE]], 0] [8, 8] [1, 1]
+// TILES: scf.for
+// TILES: scf.for
+// TILES: repo.online_attention {{.*}} {band = array<i64: -1, 0>, {{.*}}, max_keys = 32
+// TILES: tensor.parallel_insert_slice
 func.func @causal(%q: tensor<1x2x?x8xf32>, %k: tensor<1x2x?x8xf32>, %v: tensor<1x2x?x8xf32>, %o: tensor<1x2x?x8xf32>)
     -> tensor<1x2x?x8xf32> {
   %0 = repo.attention %q, %k, %v into %o {causal}

@@ -65,6 +65,11 @@ func.func private @strategy_key_block() attributes {test.s = #repo.attention_str
 
 // -----
 
+// expected-error @+1 {{expected `query_tile` to divide `query_block` 48, got 32}}
+func.func private @strategy_query_tile() attributes {test.s = #repo.attention_strategy<query_block = 48, key_block = 64, edge_block = 64, query_tile = 32>}
+
+// -----
+
 // expected-error @+1 {{expected `query_block` of unit amx to be a multiple of 32, got 48}}
 func.func private @strategy_amx_queries() attributes {test.s = #repo.attention_strategy<query_block = 48, key_block = 64, edge_block = 64, unit = amx>}
 

@@ -4,7 +4,7 @@
 // RUN: FileCheck %s --input-file=%t.s
 
 // Scores on AVX2: 4 keys by 3 vectors of queries. All 16 registers are used, no sum is kept in memory.
-// CHECK: vbroadcastss 512(
+// CHECK: vbroadcastss 512(%r{{([ds]i|[a-d]x|[0-9]+)}},
 // CHECK-NEXT: vfmadd231ps %ymm
 // CHECK-NEXT: vfmadd231ps %ymm
 // CHECK-NEXT: vfmadd231ps %ymm

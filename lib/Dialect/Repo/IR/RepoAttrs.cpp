@@ -211,11 +211,10 @@ LogicalResult RopeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 // AttentionStrategyAttr
 //===----------------------------------------------------------------------===//
 
-LogicalResult
-AttentionStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                              int64_t queryBlock, int64_t keyBlock,
-                              int64_t edgeBlock, Unit unit, int64_t packBytes,
-                              int64_t split, int64_t splitQueries) {
+LogicalResult AttentionStrategyAttr::verify(
+    function_ref<InFlightDiagnostic()> emitError, int64_t queryBlock,
+    int64_t keyBlock, int64_t edgeBlock, Unit unit, int64_t packBytes,
+    int64_t split, int64_t splitQueries, int64_t queryTile) {
   if (split < 0 || splitQueries < 0)
     return emitError() << "expected `split` and `split_queries` not to be "
                           "negative, got "
@@ -229,6 +228,9 @@ AttentionStrategyAttr::verify(function_ref<InFlightDiagnostic()> emitError,
     if (size <= 0)
       return emitError() << "expected `" << name << "` to be positive, got "
                          << size;
+  if (queryTile < 0 || (queryTile && queryBlock % queryTile != 0))
+    return emitError() << "expected `query_tile` to divide `query_block` "
+                       << queryBlock << ", got " << queryTile;
   if (unit == Unit::vector)
     return success();
   for (auto [name, size] : sizes) {

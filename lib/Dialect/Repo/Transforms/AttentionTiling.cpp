@@ -319,10 +319,11 @@ Value AttentionTiling::biasBlock(Value batch, Value head, Value query,
 // Results
 //===----------------------------------------------------------------------===//
 
-Value AttentionTiling::finishedOutput(ValueRange state) {
+Value AttentionTiling::finishedOutput(ValueRange state, Value target) {
   Type element = getElementTypeOrSelf(op.getOutput());
-  Value target = tensor::EmptyOp::create(
-      b, loc, cast<ShapedType>(state[0].getType()).getShape(), element);
+  if (!target)
+    target = tensor::EmptyOp::create(
+        b, loc, cast<ShapedType>(state[0].getType()).getShape(), element);
   AffineMap rows = AffineMap::get(2, 0, b.getAffineDimExpr(0));
   AffineMap identity = b.getMultiDimIdentityMap(2);
   SmallVector<utils::IteratorType> parallel(2, utils::IteratorType::parallel);
@@ -334,8 +335,12 @@ Value AttentionTiling::finishedOutput(ValueRange state) {
                    nested, loc, nested.getF32FloatAttr(0));
                Value none = arith::CmpFOp::create(
                    nested, loc, arith::CmpFPredicate::OEQ, args[1], zero);
+               // One division a row, not one an element.
+               Value one = arith::ConstantOp::create(nested, loc,
+                                                     nested.getF32FloatAttr(1));
+               Value inverse = arith::DivFOp::create(nested, loc, one, args[1]);
                Value ratio =
-                   arith::DivFOp::create(nested, loc, args[0], args[1]);
+                   arith::MulFOp::create(nested, loc, args[0], inverse);
                Value result =
                    arith::SelectOp::create(nested, loc, none, zero, ratio);
                if (element != f32)
@@ -371,11 +376,11 @@ Value AttentionTiling::finishedLse(ValueRange state) {
       .getResult(0);
 }
 
-void AttentionTiling::insertResults(ValueRange results, ValueRange destinations,
-                                    Value batch, Value head, Value query,
-                                    OpFoldResult count) {
+std::pair<SmallVector<OpFoldResult>, SmallVector<OpFoldResult>>
+AttentionTiling::outputSlice(Value batch, Value head, Value query,
+                             OpFoldResult count) {
   OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
-  SmallVector<OpFoldResult> offsets, sizes, strides(4, one);
+  SmallVector<OpFoldResult> offsets, sizes;
   for (AffineExpr expr : op.getOutputMap().getResults()) {
     unsigned dim = cast<AffineDimExpr>(expr).getPosition();
     offsets.push_back(dim == AttentionOp::B   ? OpFoldResult(batch)
@@ -386,6 +391,26 @@ void AttentionTiling::insertResults(ValueRange results, ValueRange destinations,
                     : dim == AttentionOp::E ? b.getIndexAttr(valueSize)
                                             : one);
   }
+  return {offsets, sizes};
+}
+
+Value AttentionTiling::outputRows(Value output, Value batch, Value head,
+                                  Value query, OpFoldResult count) {
+  auto [offsets, sizes] = outputSlice(batch, head, query, count);
+  SmallVector<OpFoldResult> strides(4, b.getIndexAttr(1));
+  auto type = RankedTensorType::get(
+      {getConstantIntValue(count).value_or(ShapedType::kDynamic), valueSize},
+      getElementTypeOrSelf(output));
+  return tensor::ExtractSliceOp::create(b, loc, type, output, offsets, sizes,
+                                        strides);
+}
+
+void AttentionTiling::insertResults(ValueRange results, ValueRange destinations,
+                                    Value batch, Value head, Value query,
+                                    OpFoldResult count) {
+  OpFoldResult one = b.getIndexAttr(1);
+  auto [offsets, sizes] = outputSlice(batch, head, query, count);
+  SmallVector<OpFoldResult> strides(4, one);
   tensor::ParallelInsertSliceOp::create(b, loc, results[0], destinations[0],
                                         offsets, sizes, strides);
   if (results.size() > 1)

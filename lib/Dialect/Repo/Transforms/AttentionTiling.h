@@ -115,10 +115,14 @@ protected:
   Value biasBlock(Value batch, Value head, Value query, OpFoldResult count,
                   int64_t rows, Value key, OpFoldResult keyCount,
                   int64_t mostKeys, bool whole = false);
-  /// acc / sum, 0 for a query without keys, in the type of the output.
-  Value finishedOutput(ValueRange state);
+  /// acc / sum, 0 for a query without keys, in the type of the output; into
+  /// `target` if there is one.
+  Value finishedOutput(ValueRange state, Value target = Value());
   /// (max + log2(sum)) * ln 2, -inf for a query without keys.
   Value finishedLse(ValueRange state);
+  /// Rows of a head in the output, [count, E].
+  Value outputRows(Value output, Value batch, Value head, Value query,
+                   OpFoldResult count);
   /// Inserts rows of a head, [count, E] and [count], into the outputs.
   void insertResults(ValueRange results, ValueRange destinations, Value batch,
                      Value head, Value query, OpFoldResult count);
@@ -129,6 +133,12 @@ protected:
   Indices index;
   Type f32;
 
+private:
+  /// Where rows of a head are in the output.
+  std::pair<SmallVector<OpFoldResult>, SmallVector<OpFoldResult>>
+  outputSlice(Value batch, Value head, Value query, OpFoldResult count);
+
+protected:
   int64_t headSize = 0, valueSize = 0;
   Value batches, queries, keys; // B, N, M
   bool readsPages = false;

@@ -20,50 +20,45 @@ namespace repo {
 
 using namespace mlir;
 
-/// sin(x) or cos(x). With n = round(x * 2/pi) and r = x - n pi/2 in [-pi/4,
-/// pi/4], the quadrant n mod 4 says which of sin(r), cos(r) it is, and its
-/// sign; cos(x) is sin(x + pi/2), one quadrant on. The quadrant comes from the
-/// low bits of n + 1.5 * 2^23. Polynomials: Taylor series cut where the next
-/// term is below 2e-8.
+/// sin(x) or cos(x). With n = round(x / pi) and r = x - n pi in [-pi/2, pi/2],
+/// they are sin(r) and cos(r), both negative where n is odd: nothing has to be
+/// selected, as it would by quadrants. The lowest bit of n + 1.5 * 2^23 says
+/// so. Polynomials: minimax on that range, absolute error 5e-9 and 3e-10.
 static Value expand(OpBuilder &b, Location loc, Value x, bool cosine) {
   auto number = [&](double value) -> Value {
     return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value));
-  };
-  auto integer = [&](int32_t value) -> Value {
-    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(value));
   };
   auto fma = [&](Value p, Value q, Value r) -> Value {
     return math::FmaOp::create(b, loc, p, q, r);
   };
   Type i32 = b.getI32Type(), f32 = b.getF32Type();
   Value magic = number(12582912.0);
-  Value shifted = fma(x, number(0.63661977236758134), magic);
+  Value shifted = fma(x, number(0.31830988618379067), magic);
   Value n = arith::SubFOp::create(b, loc, shifted, magic);
-  // pi/2 as a sum of three floats.
-  Value r = fma(n, number(-1.57079637050628662109375), x);
-  r = fma(n, number(4.37113900018624283e-8), r);
-  r = fma(n, number(1.71512443e-15), r);
-  Value quadrant = arith::BitcastOp::create(b, loc, i32, shifted);
-  if (cosine)
-    quadrant = arith::AddIOp::create(b, loc, quadrant, integer(1));
+  // pi as a sum of two floats; the first product leaves no rounding error.
+  Value r = fma(n, number(-3.1415927410125732421875), x);
+  r = fma(n, number(8.74227765734758577e-8), r);
 
   Value square = arith::MulFOp::create(b, loc, r, r);
-  Value s = number(2.7557319e-6);
-  for (double c : {-1.9841270e-4, 8.3333333e-3, -1.6666667e-1})
-    s = fma(s, square, number(c));
-  s = fma(arith::MulFOp::create(b, loc, s, square), r, r);
-  Value c = number(-2.7557319e-7);
-  for (double k : {2.4801587e-5, -1.3888889e-3, 4.1666667e-2, -0.5, 1.0})
-    c = fma(c, square, number(k));
+  auto polynomial = [&](ArrayRef<double> coefficients) {
+    Value value = number(coefficients.front());
+    for (double c : coefficients.drop_front())
+      value = fma(value, square, number(c));
+    return value;
+  };
+  Value value;
+  if (cosine) {
+    value = polynomial({-2.60756621e-7, 2.47618081e-5, -1.38884021e-3,
+                        4.16666406e-2, -4.99999995e-1, 1.0});
+  } else {
+    value = polynomial(
+        {2.59990321e-6, -1.98065471e-4, 8.33301636e-3, -1.66666571e-1});
+    value = fma(arith::MulFOp::create(b, loc, value, square), r, r);
+  }
 
-  Value one = integer(1);
-  Value odd = arith::CmpIOp::create(
-      b, loc, arith::CmpIPredicate::ne,
-      arith::AndIOp::create(b, loc, quadrant, one), integer(0));
-  Value value = arith::SelectOp::create(b, loc, odd, c, s);
-  // Quadrants 2 and 3 are negative: flip the sign bit.
   Value sign = arith::ShLIOp::create(
-      b, loc, arith::AndIOp::create(b, loc, quadrant, integer(2)), integer(30));
+      b, loc, arith::BitcastOp::create(b, loc, i32, shifted),
+      arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(31)));
   Value bits = arith::BitcastOp::create(b, loc, i32, value);
   return arith::BitcastOp::create(b, loc, f32,
                                   arith::XOrIOp::create(b, loc, bits, sign));

@@ -84,8 +84,10 @@ private:
   }
 
   Vectors scores();
+  /// Scores of keys [from, to), which no query left of vector `first` sees.
+  Vectors scoreKeys(Value from, Value to, int64_t first, ValueRange running);
   /// The scores of `rows` keys from `key` on, and the maxima with them.
-  Vectors scoreTile(Value key, int64_t rows, ValueRange running);
+  Vectors scoreTile(Value key, int64_t rows, int64_t first, ValueRange running);
   /// The scores of key `key` in the lanes `column`, -inf where it is not
   /// visible.
   Value mask(Value score, Value key, int64_t column);
@@ -138,23 +140,24 @@ Value BlockLowering::mask(Value score, Value key, int64_t column) {
 }
 
 BlockLowering::Vectors BlockLowering::scoreTile(Value key, int64_t keyRows,
+                                                int64_t first,
                                                 ValueRange running) {
-  int64_t columns = queries / lanes;
+  int64_t columns = queries / lanes, seeing = columns - first;
   bool softcap = op.getSoftcap().has_value();
   double scale = op.getScale().convertToDouble();
-  Vectors zeros(keyRows * columns, v.number(0.0));
+  Vectors zeros(keyRows * seeing, v.number(0.0));
   // The rows of the next tile: hardware does not follow several rows at once.
-  if (keyRows == keyTile)
+  if (keyRows > 1)
     for (int64_t i = keyRows; i < 2 * keyRows; ++i)
       prefetch(op.getKey(), plus(key, i), index(0), headSize);
   Vectors tile = loop(headSize, 1, zeros, [&](Value d, ValueRange sums) {
     Vectors rows, next(sums);
-    for (int64_t j = 0; j < columns; ++j)
+    for (int64_t j = first; j < columns; ++j)
       rows.push_back(load(op.getQuery(), {d, index(j * lanes)}, lanes));
     for (int64_t i = 0; i < keyRows; ++i) {
       Value element = broadcastElement(op.getKey(), {plus(key, i), d}, lanes);
-      for (int64_t j = 0; j < columns; ++j) {
-        Value &sum = next[i * columns + j];
+      for (int64_t j = 0; j < seeing; ++j) {
+        Value &sum = next[i * seeing + j];
         sum = v.fma(element, rows[j], sum);
       }
     }
@@ -163,8 +166,10 @@ BlockLowering::Vectors BlockLowering::scoreTile(Value key, int64_t keyRows,
   Vectors next(running);
   for (int64_t i = 0; i < keyRows; ++i) {
     Value row = plus(key, i);
-    for (int64_t j = 0; j < columns; ++j) {
-      Value s = tile[i * columns + j];
+    for (int64_t j = 0; j < first; ++j)
+      store(v.number(-infinity), panel, {row, index(j * lanes)});
+    for (int64_t j = first; j < columns; ++j) {
+      Value s = tile[i * seeing + j - first];
       if (softcap) {
         double cap = op.getSoftcap()->convertToDouble();
         s = v.mul(s, v.number(scale / cap));
@@ -192,19 +197,47 @@ BlockLowering::Vectors BlockLowering::scoreTile(Value key, int64_t keyRows,
   return next;
 }
 
-BlockLowering::Vectors BlockLowering::scores() {
-  Vectors maxima;
-  for (int64_t j = 0; j < queries / lanes; ++j)
-    maxima.push_back(load(op.getMaximum(), index(j * lanes), lanes));
+BlockLowering::Vectors BlockLowering::scoreKeys(Value from, Value to,
+                                                int64_t first,
+                                                ValueRange running) {
+  // Eight sums at least, so that multiply-adds need not wait for each other:
+  // of more rows where few vectors see the keys.
+  int64_t rows = keyTile;
+  while (rows * (queries / lanes - first) < 8)
+    rows *= 2;
   // Whole register tiles, then key by key.
-  Value whole = wholeTiles(keys, keyTile);
-  maxima = loop(index(0), whole, keyTile, maxima,
-                [&](Value key, ValueRange running) {
-                  return scoreTile(key, keyTile, running);
-                });
-  return loop(whole, keys, 1, maxima, [&](Value key, ValueRange running) {
-    return scoreTile(key, 1, running);
+  Value whole = plus(from, wholeTiles(minus(to, from), rows));
+  Vectors maxima =
+      loop(from, whole, rows, running, [&](Value key, ValueRange running) {
+        return scoreTile(key, rows, first, running);
+      });
+  return loop(whole, to, 1, maxima, [&](Value key, ValueRange running) {
+    return scoreTile(key, 1, first, running);
   });
+}
+
+BlockLowering::Vectors BlockLowering::scores() {
+  int64_t columns = queries / lanes;
+  Vectors maxima;
+  for (int64_t j = 0; j < columns; ++j)
+    maxima.push_back(load(op.getMaximum(), index(j * lanes), lanes));
+  Value from = index(0);
+  auto [left, right] = op.getBandBounds();
+  constexpr int64_t unbounded = int64_t(1) << 30;
+  if (op.getBand() && right >= 0 && right < unbounded) {
+    // Where the band ends, ever fewer vectors of queries see a key: whole
+    // register tiles of what they do not see are left out.
+    Value last = plus(op.getOffset(), right);
+    for (int64_t j = 0; j + 1 < columns; ++j) {
+      Value seen = max(from, plus(last, (j + 1) * lanes));
+      Value end = wholeTiles(plus(seen, keyTile - 1), keyTile);
+      Value to = max(from, min(keys, end));
+      maxima = scoreKeys(from, to, j, maxima);
+      from = to;
+    }
+    return scoreKeys(from, keys, columns - 1, maxima);
+  }
+  return scoreKeys(from, keys, 0, maxima);
 }
 
 BlockLowering::Vectors BlockLowering::softmax(ValueRange maxima) {

@@ -27,6 +27,8 @@ static constexpr int64_t largestPack = 8 << 20;
 /// Up to so many queries a head, attention is split over chunks of keys.
 static constexpr int64_t fewQueries = 16, keysOfChunk = 512;
 static constexpr int64_t largestKeyBlock = 256, largestEdgeBlock = 64;
+/// Register tiles of queries that a block of keys meets while it is in cache.
+static constexpr int64_t tilesOfBlock = 2;
 
 /// The size of an iteration dimension in `value`, or kDynamic.
 static int64_t getSize(Value value, AffineMap map, unsigned dim) {
@@ -40,12 +42,12 @@ static AttentionStrategyAttr select(AttentionOp op, int64_t lanes,
   int64_t queries = getSize(op.getQuery(), op.getQueryMap(), AttentionOp::N);
   int64_t keys = getSize(op.getKey(), op.getKeyMap(), AttentionOp::M);
   int64_t channels = getSize(op.getValue(), op.getValueMap(), AttentionOp::E);
-  int64_t queryBlock = 3 * lanes;
-  if (!ShapedType::isDynamic(queries))
-    queryBlock =
-        std::clamp<int64_t>(llvm::alignTo(queries, lanes), lanes, queryBlock);
+  int64_t queryTile = 3 * lanes, queryBlock = tilesOfBlock * queryTile;
+  if (!ShapedType::isDynamic(queries) && queries <= queryTile)
+    queryBlock = queryTile =
+        std::max<int64_t>(llvm::alignTo(queries, lanes), lanes);
   // A key of a block brings its row, a row of values, and a row of scores.
-  int64_t bytesPerKey = 4 * (op.getHeadSize() + queryBlock +
+  int64_t bytesPerKey = 4 * (op.getHeadSize() + queryTile +
                              (ShapedType::isDynamic(channels) ? 0 : channels));
   int64_t fitting = std::max<int64_t>(cacheBytes / 2 / bytesPerKey, keyTile);
   int64_t keyBlock =
@@ -60,7 +62,8 @@ static AttentionStrategyAttr select(AttentionOp op, int64_t lanes,
   return AttentionStrategyAttr::get(
       op.getContext(), queryBlock, keyBlock,
       std::min(keyBlock, largestEdgeBlock), Unit::vector, largestPack,
-      split ? keysOfChunk : 0, split ? fewQueries : 0);
+      split ? keysOfChunk : 0, split ? fewQueries : 0,
+      queryTile == queryBlock ? 0 : queryTile);
 }
 
 /// Whether `op` is bf16 but for what is rotated in f32, and has not so few
@@ -92,7 +95,8 @@ static AttentionStrategyAttr selectForPanels(AttentionOp op, Unit unit,
   return AttentionStrategyAttr::get(op.getContext(), queryBlock, keyBlock,
                                     std::min(keyBlock, largestEdgeBlock), unit,
                                     largestPack, vectors.getSplit(),
-                                    vectors.getSplitQueries());
+                                    vectors.getSplitQueries(),
+                                    /*queryTile=*/0);
 }
 
 namespace {
@@ -113,9 +117,11 @@ struct SelectStrategy : repo::impl::SelectStrategyBase<SelectStrategy> {
         return;
       AttentionStrategyAttr strategy = op.getStrategyAttr();
       InFlightDiagnostic remark = op.emitRemark("attention in blocks of ")
-                                  << strategy.getQueryBlock() << " queries by "
-                                  << strategy.getKeyBlock() << " keys ("
-                                  << strategy.getEdgeBlock() << " at an edge)";
+                                  << strategy.getQueryBlock() << " queries";
+      if (strategy.getQueryTile())
+        remark << ", " << strategy.getQueryTile() << " at a time,";
+      remark << " by " << strategy.getKeyBlock() << " keys ("
+             << strategy.getEdgeBlock() << " at an edge)";
       if (strategy.getSplit())
         remark << ", chunks of " << strategy.getSplit() << " keys for up to "
                << strategy.getSplitQueries() << " queries a head";

@@ -30,6 +30,26 @@ constexpr int64_t keyTile = 8;
 /// Rows of keys and values that one task packs.
 constexpr int64_t mostPackedRows = 64;
 
+/// A part of a tensor that a loop over tiles reads and writes; of all of it
+/// where there is no `type`.
+struct Slice {
+  RankedTensorType type;
+  SmallVector<OpFoldResult> offsets, sizes, strides;
+
+  Value extract(OpBuilder &b, Location loc, Value whole) const {
+    return type ? tensor::ExtractSliceOp::create(b, loc, type, whole, offsets,
+                                                 sizes, strides)
+                      .getResult()
+                : whole;
+  }
+  Value insert(OpBuilder &b, Location loc, Value part, Value whole) const {
+    return type ? tensor::InsertSliceOp::create(b, loc, part, whole, offsets,
+                                                sizes, strides)
+                      .getResult()
+                : part;
+  }
+};
+
 /// Builds the loops of one attention op.
 class AttentionTiler : AttentionTiling {
 public:
@@ -58,18 +78,37 @@ private:
   ValueRange blocks(ValueRange outputs, Value firstBatch, Value batchCount,
                     Value firstHead, Value headCount);
   void block(Value tile, Value tiles, ValueRange destinations, Operation *end);
-  Value transposedQueries();
-  SmallVector<Value> step(Value key, int64_t size, ValueRange state,
-                          bool masked, Value hi);
+
+  /// Some queries of a block, and where the first stands among the keys.
+  struct Queries {
+    Value start; // in the block
+    Value first, count, position;
+  };
+  int64_t queryTile() {
+    int64_t tile = strategy.getQueryTile();
+    return tile ? tile : strategy.getQueryBlock();
+  }
+  /// Goes over the tiles of the block, which change `state`.
+  SmallVector<Value>
+  eachTile(ValueRange state,
+           function_ref<SmallVector<Value>(const Queries &, ValueRange)> body);
+  /// Queries as [D, N], zeros where there is none.
+  Value transposedQueries(const Queries &tile, Value target);
+  /// The part of a tensor of the block, [N, ...], that belongs to a tile.
+  Slice rowsOf(const Queries &tile, Value tensor);
+  /// The same of the transposed queries.
+  Slice transposedOf(const Queries &tile);
+  /// One block of keys, [from, to), against a tile.
+  SmallVector<Value> step(const Queries &tile, Value from, Value to,
+                          int64_t size, ValueRange state, bool masked);
   SmallVector<Value> loop(Value from, Value to, int64_t size, ValueRange state,
                           bool masked);
 
   AttentionStrategyAttr strategy;
-  HeadRows query, key, value;   // of the head at hand
-  Value batch, head;            // of this task
-  Value firstQuery, queryCount; // of this block
-  Value position;               // of its first query among the keys
-  Value transposed;             // the block of queries, [D, N]
+  HeadRows query, key, value; // of the head at hand
+  Value batch, head;          // of this task
+  Queries all;                // of this block
+  Value transposed;           // [D, N], or [tiles, D, N]
 };
 } // namespace
 
@@ -121,12 +160,60 @@ std::pair<Value, Value> AttentionTiler::pack(Value batch, Value firstHead,
           packsValues() ? results.back() : Value()};
 }
 
-/// The queries of the block as [D, N], zeros where there is none.
-Value AttentionTiler::transposedQueries() {
+SmallVector<Value> AttentionTiler::eachTile(
+    ValueRange state,
+    function_ref<SmallVector<Value>(const Queries &, ValueRange)> body) {
+  int64_t size = queryTile();
+  if (size == strategy.getQueryBlock())
+    return body(all, state);
+  auto loop = scf::ForOp::create(
+      b, loc, index.constant(0), all.count, index.constant(size), state,
+      [&](OpBuilder &, Location loc, Value start, ValueRange carried) {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPointToStart(start.getParentBlock());
+        Queries tile = {
+            start, index.add(all.first, start),
+            index.min(index.constant(size), index.sub(all.count, start)),
+            index.add(all.position, start)};
+        scf::YieldOp::create(b, loc, body(tile, carried));
+      });
+  return SmallVector<Value>(loop.getResults());
+}
+
+Slice AttentionTiler::rowsOf(const Queries &tile, Value tensor) {
+  int64_t size = queryTile();
+  if (size == strategy.getQueryBlock())
+    return {};
+  auto type = cast<RankedTensorType>(tensor.getType());
+  Slice slice;
+  SmallVector<int64_t> shape(type.getShape());
+  shape[0] = size;
+  slice.type = type.clone(shape);
+  for (int64_t width : slice.type.getShape()) {
+    slice.offsets.push_back(b.getIndexAttr(0));
+    slice.sizes.push_back(b.getIndexAttr(width));
+    slice.strides.push_back(b.getIndexAttr(1));
+  }
+  slice.offsets[0] = tile.start;
+  return slice;
+}
+
+Slice AttentionTiler::transposedOf(const Queries &tile) {
+  int64_t size = queryTile();
+  if (size == strategy.getQueryBlock())
+    return {};
   OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
-  OpFoldResult count = getAsOpFoldResult(queryCount);
-  Value rows = preparedRows(query, firstQuery, count);
-  int64_t size = strategy.getQueryBlock();
+  return {RankedTensorType::get({headSize, size}, f32),
+          {index.div(tile.start, size), zero, zero},
+          {one, b.getIndexAttr(headSize), b.getIndexAttr(size)},
+          {one, one, one}};
+}
+
+Value AttentionTiler::transposedQueries(const Queries &tile, Value target) {
+  OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
+  OpFoldResult count = getAsOpFoldResult(tile.count);
+  Value rows = preparedRows(query, tile.first, count);
+  int64_t size = queryTile();
   Value padded = tensor::InsertSliceOp::create(
       b, loc, rows, filled({1, 1, size, headSize}, 0.0),
       ArrayRef<OpFoldResult>{zero, zero, zero, zero},
@@ -138,21 +225,21 @@ Value AttentionTiler::transposedQueries() {
       ArrayRef<OpFoldResult>{one, one, b.getIndexAttr(size),
                              b.getIndexAttr(headSize)},
       ArrayRef<OpFoldResult>{one, one, one, one});
-  return linalg::TransposeOp::create(b, loc, matrix, empty({headSize, size}),
+  return linalg::TransposeOp::create(b, loc, matrix, target,
                                      ArrayRef<int64_t>{1, 0})
       .getResult()[0];
 }
 
-SmallVector<Value> AttentionTiler::step(Value at, int64_t size,
-                                        ValueRange state, bool masked,
-                                        Value hi) {
-  Value count = index.min(index.constant(size), index.sub(hi, at));
+SmallVector<Value> AttentionTiler::step(const Queries &tile, Value from,
+                                        Value to, int64_t size,
+                                        ValueRange state, bool masked) {
+  Value count = index.sub(to, from);
   DenseI64ArrayAttr band;
   Value offset;
   auto [left, right] = op.getBand();
   if (masked && (left >= 0 || right >= 0)) {
     band = b.getDenseI64ArrayAttr({left, right});
-    offset = index.sub(position, at);
+    offset = index.sub(tile.position, from);
   }
   auto map = [&](ArrayRef<unsigned> dims) {
     return AffineMap::getMultiDimMapWithTargets(4, dims, b.getContext());
@@ -160,15 +247,22 @@ SmallVector<Value> AttentionTiler::step(Value at, int64_t size,
   enum { N, M, D, E };
   ArrayAttr layouts = b.getAffineMapArrayAttr(
       {map({D, N}), map({M, D}), map({M, E}), map({N, E})});
-  Value bias = biasBlock(batch, head, firstQuery, getAsOpFoldResult(queryCount),
-                         strategy.getQueryBlock(), at, count, size);
+  Value bias = biasBlock(batch, head, tile.first, getAsOpFoldResult(tile.count),
+                         queryTile(), from, count, size);
+  SmallVector<Value> parts;
+  for (Value tensor : state)
+    parts.push_back(rowsOf(tile, tensor).extract(b, loc, tensor));
   auto block = OnlineAttentionOp::create(
-      b, loc, state.getTypes(), transposed, slice(key, at, count),
-      slice(value, at, count), bias, /*mask=*/Value(), offset,
-      /*limit=*/Value(), state[0], state[1], state[2],
+      b, loc, TypeRange(ValueRange(parts)),
+      transposedOf(tile).extract(b, loc, transposed), slice(key, from, count),
+      slice(value, from, count), bias,
+      /*mask=*/Value(), offset, /*limit=*/Value(), parts[0], parts[1], parts[2],
       b.getF64FloatAttr(op.getScaleValue()), op.getSoftcapAttr(), band,
       b.getI64IntegerAttr(size), layouts);
-  return SmallVector<Value>(block.getResults());
+  SmallVector<Value> next;
+  for (auto [tensor, part] : llvm::zip_equal(state, block.getResults()))
+    next.push_back(rowsOf(tile, tensor).insert(b, loc, part, tensor));
+  return next;
 }
 
 SmallVector<Value> AttentionTiler::loop(Value from, Value to, int64_t size,
@@ -178,8 +272,18 @@ SmallVector<Value> AttentionTiler::loop(Value from, Value to, int64_t size,
       [&](OpBuilder &, Location loc, Value at, ValueRange carried) {
         OpBuilder::InsertionGuard guard(b);
         b.setInsertionPointToStart(carried[0].getParentBlock());
-        SmallVector<Value> next = step(at, size, carried, masked, to);
-        scf::YieldOp::create(b, loc, next);
+        Value end = index.min(index.add(at, index.constant(size)), to);
+        auto oneTile = [&](const Queries &tile, ValueRange state) {
+          Value lo = at, hi = end;
+          // Of a block that a mask cuts, the keys this tile sees.
+          if (masked && queryTile() != strategy.getQueryBlock()) {
+            KeyRange own = keyRange(batch, tile.position, tile.count, keyTile);
+            lo = index.max(at, own.lo);
+            hi = index.max(lo, index.min(end, own.hi));
+          }
+          return step(tile, lo, hi, size, state, masked);
+        };
+        scf::YieldOp::create(b, loc, eachTile(carried, oneTile));
       });
   return SmallVector<Value>(loop.getResults());
 }
@@ -189,18 +293,28 @@ void AttentionTiler::block(Value tile, Value tiles, ValueRange destinations,
   int64_t size = strategy.getQueryBlock();
   // Later queries see more keys under a causal mask: heavy blocks come first,
   // and the block that is not full is the first of the head, the lightest.
+  Value zero = index.constant(0);
   Value after = index.sub(queries, index.mul(tile, size));
-  firstQuery =
-      index.max(index.constant(0), index.sub(after, index.constant(size)));
-  queryCount = index.sub(after, firstQuery);
-  position = index.add(firstPosition(batch), firstQuery);
-  transposed = transposedQueries();
+  all.start = zero;
+  all.first = index.max(zero, index.sub(after, index.constant(size)));
+  all.count = index.sub(after, all.first);
+  all.position = index.add(firstPosition(batch), all.first);
+  SmallVector<int64_t> shape = {headSize, queryTile()};
+  if (queryTile() != size)
+    shape.insert(shape.begin(), size / queryTile());
+  transposed =
+      eachTile(empty(shape), [&](const Queries &tile, ValueRange queries) {
+        Slice slice = transposedOf(tile);
+        Value part = slice.extract(b, loc, queries[0]);
+        part = transposedQueries(tile, part);
+        return SmallVector<Value>{slice.insert(b, loc, part, queries[0])};
+      })[0];
 
   SmallVector<Value> state = {
       filled({size, valueSize}, 0.0),
       filled({size}, -std::numeric_limits<double>::infinity()),
       filled({size}, 0.0)};
-  KeyRange range = keyRange(batch, position, queryCount, keyTile);
+  KeyRange range = keyRange(batch, all.position, all.count, keyTile);
   int64_t keyBlock = strategy.getKeyBlock(),
           edgeBlock = strategy.getEdgeBlock();
   if (op.getBand().first >= 0)
@@ -208,17 +322,27 @@ void AttentionTiler::block(Value tile, Value tiles, ValueRange destinations,
   state = loop(range.first, range.third, keyBlock, state, /*masked=*/false);
   state = loop(range.third, range.hi, edgeBlock, state, /*masked=*/true);
 
-  // Only rows that exist are written.
-  OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
-  OpFoldResult count = getAsOpFoldResult(queryCount);
-  SmallVector<Value> results = {tensor::ExtractSliceOp::create(
-      b, loc, finishedOutput(state), {zero, zero},
-      {count, b.getIndexAttr(valueSize)}, {one, one})};
+  // Only rows that exist are written, straight to where they go.
+  OpFoldResult start = b.getIndexAttr(0), one = b.getIndexAttr(1);
+  OpFoldResult count = getAsOpFoldResult(all.count);
+  auto existing = [&](Value tensor) -> Value {
+    SmallVector<OpFoldResult> offsets = {start}, sizes = {count},
+                              strides = {one};
+    if (cast<ShapedType>(tensor.getType()).getRank() == 2) {
+      offsets.push_back(start);
+      sizes.push_back(b.getIndexAttr(valueSize));
+      strides.push_back(one);
+    }
+    return tensor::ExtractSliceOp::create(b, loc, tensor, offsets, sizes,
+                                          strides);
+  };
+  SmallVector<Value> results = {finishedOutput(
+      {existing(state[0]), state[1], existing(state[2])},
+      outputRows(destinations[0], batch, head, all.first, count))};
   if (op.getLse())
-    results.push_back(tensor::ExtractSliceOp::create(b, loc, finishedLse(state),
-                                                     {zero}, {count}, {one}));
+    results.push_back(existing(finishedLse(state)));
   b.setInsertionPointToStart(&end->getRegion(0).front());
-  insertResults(results, destinations, batch, head, firstQuery, count);
+  insertResults(results, destinations, batch, head, all.first, count);
 }
 
 ValueRange AttentionTiler::blocks(ValueRange outputs, Value firstBatch,
@@ -311,9 +435,9 @@ struct TileAttention : repo::impl::TileAttentionBase<TileAttention> {
   AttentionStrategyAttr getStrategy(AttentionOp op) {
     if (AttentionStrategyAttr strategy = op.getStrategyAttr())
       return strategy;
-    return AttentionStrategyAttr::get(&getContext(), queryBlock, keyBlock,
-                                      edgeBlock, Unit::vector, packBytes,
-                                      /*split=*/0, /*splitQueries=*/0);
+    return AttentionStrategyAttr::get(
+        &getContext(), queryBlock, keyBlock, edgeBlock, Unit::vector, packBytes,
+        /*split=*/0, /*splitQueries=*/0, queryTile);
   }
   void runOnOperation() override {
     SmallVector<AttentionOp> ops;

@@ -146,7 +146,9 @@ def Repo_AttentionStrategyAttr : AttrDef<Repo_Dialect, "AttentionStrategy"> {
   let description = [{
     A task takes `query_block` queries of a head. It goes over the keys `key_block` at a
     time where every query sees all of them, and `edge_block` at a time where a band,
-    the lengths or the end of the keys cut a block. Keys that are rotated, and keys and
+    the lengths or the end of the keys cut a block. With a `query_tile`, which divides
+    `query_block`, so many queries at a time meet a block of keys, which the others then
+    find in the cache; 0 (the default) means all. Keys that are rotated, and keys and
     values in a short type, are packed first: rotated, extended to f32, for as many heads
     at a time as fit into `pack_bytes`, at least one.
 
@@ -166,11 +168,12 @@ def Repo_AttentionStrategyAttr : AttrDef<Repo_Dialect, "AttentionStrategy"> {
                         "int64_t":$edge_block, Repo_UnitParam:$unit,
                         DefaultValuedParameter<"int64_t", "8388608">:$pack_bytes,
                         DefaultValuedParameter<"int64_t", "0">:$split,
-                        DefaultValuedParameter<"int64_t", "0">:$split_queries);
+                        DefaultValuedParameter<"int64_t", "0">:$split_queries,
+                        DefaultValuedParameter<"int64_t", "0">:$query_tile);
   let extraClassDeclaration = [{
     AttentionStrategyAttr withoutSplit() const {
       return get(getContext(), getQueryBlock(), getKeyBlock(), getEdgeBlock(), getUnit(), getPackBytes(),
-                 /*split=*/0, /*splitQueries=*/0);
+                 /*split=*/0, /*splitQueries=*/0, getQueryTile());
     }
   }];
   let assemblyFormat = "`<` struct(params) `>`";

@@ -105,9 +105,11 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
   let description = [{
     Gives every `repo.attention` a strategy that has none yet. The cost model:
 
-    - `query_block`: three vectors of queries, so that 8 (of 16 registers: 3) keys by three
-      vectors of sums, three vectors of queries and one of keys fill the registers; fewer
-      vectors where there are statically fewer queries.
+    - `query_tile`: three vectors of queries, so that 8 (of 16 registers: 4) keys by three
+      vectors of sums, three vectors of queries and one of keys fill the registers.
+    - `query_block`: two such tiles, so that a block of keys and values comes from the last
+      cache once for both; where there are statically fewer queries than a tile, one of as
+      many vectors.
     - `key_block`: the largest power of two up to 256 for which keys, values and scores of
       a block take at most half of the second-level cache; no more than there are keys.
     - `edge_block`: 64 at most.
@@ -133,7 +135,7 @@ def SelectStrategy : Pass<"repo-select-strategy", "::mlir::ModuleOp"> {
 
     ```mlir
     %o = repo.attention %q, %k, %v into %init {causal,
-           strategy = #repo.attention_strategy<query_block = 48, key_block = 256, edge_block = 64>} : ...
+           strategy = #repo.attention_strategy<query_block = 96, key_block = 256, edge_block = 64, query_tile = 48>} : ...
     ```
   }];
   let options = [
@@ -194,6 +196,7 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
     without masks; keys that a band, the lengths or the end of the keys cut come before and
     after them, in small blocks. A block has as many keys as there are, so nothing is padded, and
     blocks that no query sees are outside the bounds of the loops. The scores never exist as a whole.
+    Where the strategy has a `query_tile`, a loop over tiles of queries is inside those over keys.
 
     Queries that come from `repo.rotate` are rotated as a block of them is loaded. Keys that
     do, and keys and values in a short type, are packed in a parallel loop of its own: f32
@@ -222,6 +225,8 @@ def TileAttention : Pass<"repo-tile-attention", "::mlir::ModuleOp"> {
   let options = [
     Option<"queryBlock", "query-block", "int64_t", "48",
            "queries of a block, of ops without a strategy">,
+    Option<"queryTile", "query-tile", "int64_t", "0",
+           "queries of a block that meet a block of keys at a time, of ops without a strategy; 0: all">,
     Option<"keyBlock", "key-block", "int64_t", "256",
            "keys of a block, of ops without a strategy">,
     Option<"edgeBlock", "edge-block", "int64_t", "64",

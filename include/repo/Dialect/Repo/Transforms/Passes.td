@@ -127,8 +127,9 @@ def ExpandTrigonometry : Pass<"repo-expand-trigonometry", "::mlir::ModuleOp"> {
   let summary = "sine and cosine in f32 to arithmetic that vectorises";
   let description = [{
     Replaces `math.sin` and `math.cos` on f32 scalars: the angle is reduced by multiples of
-    pi/2 in three parts, short polynomials give both functions. The error is below 2e-7
-    for angles up to 2^23; past that the quadrant is lost, as f32 has no fraction left.
+    pi in two parts, short polynomials give both functions, and an odd multiple flips the sign.
+    The error is below 2e-7 for angles up to 2^20 and 3e-6 up to 2^23; past that the multiple is
+    lost, as f32 has no fraction left.
 
     Before:
 
@@ -139,10 +140,11 @@ def ExpandTrigonometry : Pass<"repo-expand-trigonometry", "::mlir::ModuleOp"> {
     After (shortened):
 
     ```mlir
-    %n = math.roundeven %turns : f32
-    %r = math.fma %n, %minus_half_pi, %a : f32
+    %shifted = math.fma %a, %one_over_pi, %magic : f32
+    %n = arith.subf %shifted, %magic : f32
+    %r = math.fma %n, %minus_pi, %a : f32
     ...
-    %c = arith.select %odd, %s, %t : f32
+    %c = arith.xori %polynomial, %sign : i32
     ```
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
