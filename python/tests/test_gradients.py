@@ -61,7 +61,7 @@ def zeros_where_nothing_is_seen(x, options, found):
 
 
 @pytest.mark.frameworks
-@pytest.mark.parametrize("index", range(0, 40, 6))
+@pytest.mark.parametrize("index", range(4, 40, 10))
 def test_definition(index):
     """Random configurations (all options, grouped heads, rows without keys) in float64 against autograd."""
     _, x, rope, options, upstream = drawn(index)
@@ -78,7 +78,7 @@ def test_definition(index):
     zeros_where_nothing_is_seen(x, options, found)
 
 
-@pytest.mark.parametrize("index", range(0, 40, 4))
+@pytest.mark.parametrize("index", range(0, 40, 7))
 def test_configuration(index):
     """The same on the fast path, in the types as drawn, against the formulas in float64."""
     dtype, x, rope, options, upstream = drawn(index)
@@ -130,9 +130,8 @@ def test_logits_of_ten_thousand(dtype):
         assert np.isfinite(one).all() and np.abs(one - value).max() <= bound
 
 
-@pytest.mark.parametrize("layout", ["half", "interleaved"])
-@pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("layout,shared,dtype", [("half", False, "float64"), ("interleaved", True, "float64"),
+                                                 ("half", True, "float32"), ("interleaved", False, "bfloat16")])
 def test_rotate(layout, shared, dtype):
     rng = np.random.default_rng(5)
     kind = test_random.TYPES[dtype]
@@ -188,7 +187,7 @@ def test_bad_arguments():
 
 
 # Names of options of the tiled path: blocks of 192 queries and 96 keys, so that sizes end in the middle of both.
-TILED = {"causal": dict(causal=True), "all": {}, "window": dict(window=(37, 0)), "band": dict(window=(20, 31)),
+TILED = {"all": {}, "band": dict(window=(20, 31)),
          "softcap": dict(causal=True, softcap=3.0, scale=0.3), "chunk": dict(causal=True, offset=np.array([40, -3], np.int32)),
          "lengths": dict(causal=True, lengths=np.array([0, 211], np.int32))}
 
@@ -218,7 +217,7 @@ def test_blocks(name):
 def test_blocks_are_reproducible():
     """The same bits for any number of threads."""
     rng = np.random.default_rng(8)
-    q, k, v, upstream = (rng.standard_normal((1, 4, 300, 64)).astype(np.float32) for _ in range(4))
+    q, k, v, upstream = (rng.standard_normal((1, 4, 200, 32)).astype(np.float32) for _ in range(4))
     found = []
     for threads in (1, 2):
         repo.set_num_threads(threads)
