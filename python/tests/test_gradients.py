@@ -186,7 +186,7 @@ def test_bad_arguments():
         repo.assign_positions_backward(x[0], x[0, 0], x[0, 0], x[0, 0, :2, :5], np.zeros((2, 3, 5), np.float32))
 
 
-# Names of options of the tiled path: blocks of 192 queries and 96 keys, so that sizes end in the middle of both.
+# Names of options of the tiled path: blocks of 64 queries and 96 keys, so that sizes end in the middle of both.
 TILED = {"all": {}, "band": dict(window=(20, 31)),
          "softcap": dict(causal=True, softcap=3.0, scale=0.3), "chunk": dict(causal=True, offset=np.array([40, -3], np.int32)),
          "lengths": dict(causal=True, lengths=np.array([0, 211], np.int32))}

@@ -1,4 +1,4 @@
-// RUN: repo-opt %s --repo-split-rotation --repo-tile-attention-backward=lanes=16 --split-input-file | FileCheck %s
+// RUN: repo-opt %s --repo-split-rotation --repo-tile-attention-backward="lanes=16 query-block=192" --split-input-file | FileCheck %s
 // RUN: repo-opt %s --repo-tile-attention-backward="lanes=16 report=true" --split-input-file 2>&1 | FileCheck %s --check-prefix=REPORT
 
 // Tasks are batches and KV heads, here of two query heads; then blocks of queries, then of the keys they see. No tensor has both

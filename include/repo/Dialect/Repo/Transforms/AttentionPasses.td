@@ -65,6 +65,9 @@ def TileAttentionBackward : Pass<"repo-tile-attention-backward", "::mlir::Module
     `ds = p (upstream . value - delta)` are vectors; the five products around them are contractions over rows.
     Gradients of keys and values are summed in their destinations, in a fixed order.
 
+    Blocks of 64 queries and 96 keys: a causal mask wastes half of a block at the diagonal, and what a block reads and
+    sums stays in the second-level cache; 96 are whole tiles of 6 and of 3 rows.
+
     Arithmetic in f32, heads of whole vectors, no bias or mask; the rest is left to `repo-decompose`, and named where `report` is set.
 
     Before:
@@ -92,7 +95,7 @@ def TileAttentionBackward : Pass<"repo-tile-attention-backward", "::mlir::Module
   }];
   let options = [
     Option<"lanes", "lanes", "int64_t", "16", "Lanes of an f32 vector">,
-    Option<"queryBlock", "query-block", "int64_t", "192", "Queries of a block, a multiple of 64">,
+    Option<"queryBlock", "query-block", "int64_t", "64", "Queries of a block, a multiple of the lanes">,
     Option<"keyBlock", "key-block", "int64_t", "96", "Keys of a block, a multiple of the lanes">,
     Option<"report", "report", "bool", "false", "Remark on what is not tiled">];
   let statistics = [Statistic<"numTiled", "num-tiled", "Number of gradients tiled">];
