@@ -1,4 +1,4 @@
-//===- TilesToNVVM.cpp - From the repo_tile dialect to threads ------------===//
+//===- ConvertTilesToNVVM.cpp - From the repo_tile dialect to threads -----===//
 //
 // Part of the RePo compiler, under the Apache License v2.0 with LLVM
 // Exceptions. See LICENSE for license information.
