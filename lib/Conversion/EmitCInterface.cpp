@@ -19,6 +19,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "repo/Conversion/Passes.h"
 #include "repo/Conversion/Signature.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
 
 namespace mlir::repo {
 #define GEN_PASS_DEF_EMITCINTERFACE
@@ -328,8 +329,10 @@ struct EmitCInterface : repo::impl::EmitCInterfaceBase<EmitCInterface> {
       function->setAttr("llvm.linkage", LLVM::LinkageAttr::get(
                                             context, LLVM::Linkage::Internal));
       for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i)
-        for (StringRef name : {"repo.name", "repo.constant", "repo.inout",
-                               "repo.boolean", "repo.packed"})
+        for (StringRef name :
+             {RepoDialect::kNameAttrName, RepoDialect::kConstantAttrName,
+              RepoDialect::kInoutAttrName, RepoDialect::kBooleanAttrName,
+              RepoDialect::kPackedAttrName})
           function.removeArgAttr(i, name);
       if (signature.packedBytes)
         emitPackedSize(module, signature.name, *signature.packedBytes);

@@ -15,6 +15,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "repo/Conversion/Passes.h"
 #include "repo/Conversion/Signature.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
 
 namespace mlir::repo {
 #define GEN_PASS_DEF_MATERIALIZEDESTINATIONS
@@ -22,6 +23,7 @@ namespace mlir::repo {
 } // namespace mlir::repo
 
 using namespace mlir;
+using namespace mlir::repo;
 
 /// The buffer in which a tensor crosses the boundary: any strides but a unit
 /// inner one, any offset, booleans as bytes.
@@ -151,7 +153,8 @@ static LogicalResult joinPackedArguments(func::FuncOp function) {
   PackedBytes bytes;
   SmallVector<int64_t> starts;
   for (BlockArgument argument : body.getArguments()) {
-    if (!function.getArgAttr(argument.getArgNumber(), "repo.packed"))
+    if (!function.getArgAttr(argument.getArgNumber(),
+                             RepoDialect::kPackedAttrName))
       continue;
     if (failed(checkPart(function, argument.getType())))
       return failure();
@@ -162,8 +165,8 @@ static LogicalResult joinPackedArguments(func::FuncOp function) {
     return success();
   OpBuilder builder = OpBuilder::atBlockBegin(&body);
   NamedAttrList attributes;
-  attributes.set("repo.packed", builder.getUnitAttr());
-  attributes.set("repo.name", builder.getStringAttr("packed"));
+  attributes.set(RepoDialect::kPackedAttrName, builder.getUnitAttr());
+  attributes.set(RepoDialect::kNameAttrName, builder.getStringAttr("packed"));
   if (failed(function.insertArgument(0, bytes.getType(context),
                                      attributes.getDictionary(context),
                                      function.getLoc())))
@@ -229,7 +232,7 @@ static LogicalResult joinPackedResults(func::FuncOp function) {
   PackedBytes bytes;
   SmallVector<int64_t> starts;
   for (auto [i, type] : llvm::enumerate(function.getResultTypes())) {
-    if (!function.getResultAttr(i, "repo.packed"))
+    if (!function.getResultAttr(i, RepoDialect::kPackedAttrName))
       continue;
     if (failed(checkPart(function, type)))
       return failure();
@@ -240,8 +243,8 @@ static LogicalResult joinPackedResults(func::FuncOp function) {
     return success();
   OpBuilder builder(terminator);
   NamedAttrList attributes;
-  attributes.set("repo.packed", builder.getUnitAttr());
-  attributes.set("repo.name", builder.getStringAttr("packed"));
+  attributes.set(RepoDialect::kPackedAttrName, builder.getUnitAttr());
+  attributes.set(RepoDialect::kNameAttrName, builder.getStringAttr("packed"));
   unsigned position = function.getNumArguments();
   if (failed(function.insertArgument(
           position, bytes.getType(function.getContext()),
@@ -274,7 +277,8 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
   // Which argument holds which result in place.
   SmallVector<std::optional<unsigned>> holder(function.getNumResults());
   for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
-    auto inout = function.getArgAttrOfType<IntegerAttr>(i, "repo.inout");
+    auto inout =
+        function.getArgAttrOfType<IntegerAttr>(i, RepoDialect::kInoutAttrName);
     if (!inout)
       continue;
     uint64_t result = inout.getValue().getZExtValue();
@@ -298,7 +302,7 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
   for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
     BlockArgument argument = body.getArgument(i);
     Type type = argument.getType();
-    if (function.getArgAttr(i, "repo.packed"))
+    if (function.getArgAttr(i, RepoDialect::kPackedAttrName))
       continue;
     auto tensorType = dyn_cast<RankedTensorType>(type);
     if (!tensorType) {
@@ -315,10 +319,11 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
     if (failed(checkElementType(function, "argument " + Twine(i),
                                 tensorType.getElementType())))
       return failure();
-    bool inout = function.getArgAttr(i, "repo.inout") != nullptr;
+    bool inout = function.getArgAttr(i, RepoDialect::kInoutAttrName) != nullptr;
     MemRefType boundary = getBoundaryType(tensorType);
     if (tensorType.getElementType().isInteger(1))
-      function.setArgAttr(i, "repo.boolean", builder.getUnitAttr());
+      function.setArgAttr(i, RepoDialect::kBooleanAttrName,
+                          builder.getUnitAttr());
     argument.setType(boundary);
     auto byteType =
         RankedTensorType::get(tensorType.getShape(), boundary.getElementType());
@@ -350,12 +355,13 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
     } else {
       destination = body.addArgument(boundary, loc);
       NamedAttrList attrs;
-      Attribute name = function.getResultAttr(index, "repo.name");
-      attrs.set("repo.name",
+      Attribute name =
+          function.getResultAttr(index, RepoDialect::kNameAttrName);
+      attrs.set(RepoDialect::kNameAttrName,
                 name ? name
                      : builder.getStringAttr("result" + std::to_string(index)));
       if (tensorType.getElementType().isInteger(1))
-        attrs.set("repo.boolean", builder.getUnitAttr());
+        attrs.set(RepoDialect::kBooleanAttrName, builder.getUnitAttr());
       resultAttrs.push_back(attrs.getDictionary(context));
     }
     materializeTo(builder, loc, value, destination);
@@ -367,8 +373,9 @@ static LogicalResult materializeDestinations(func::FuncOp function) {
   argAttrs.push_back(DictionaryAttr::get(context));
   for (unsigned i = 0, e = function.getNumArguments(); i != e; ++i) {
     NamedAttrList attrs(function.getArgAttrDict(i));
-    if (!attrs.get("repo.name"))
-      attrs.set("repo.name", builder.getStringAttr("arg" + std::to_string(i)));
+    if (!attrs.get(RepoDialect::kNameAttrName))
+      attrs.set(RepoDialect::kNameAttrName,
+                builder.getStringAttr("arg" + std::to_string(i)));
     argAttrs.push_back(attrs.getDictionary(context));
   }
   llvm::append_range(argAttrs, resultAttrs);
@@ -389,10 +396,10 @@ static void setBufferLayouts(func::FuncOp function) {
     if (!type)
       continue;
     MemRefLayoutAttrInterface layout = getBoundaryType(type).getLayout();
-    if (function.getArgAttr(i, "repo.packed"))
+    if (function.getArgAttr(i, RepoDialect::kPackedAttrName))
       layout = AffineMapAttr::get(AffineMap::getMultiDimIdentityMap(
           type.getRank(), function.getContext()));
-    function.removeArgAttr(i, "repo.packed");
+    function.removeArgAttr(i, RepoDialect::kPackedAttrName);
     function.setArgAttr(
         i, bufferization::BufferizationDialect::kBufferLayoutAttrName, layout);
   }
@@ -442,10 +449,12 @@ static void copyCalledEntries(ModuleOp module) {
     copy.setPrivate();
     for (unsigned i = 0, e = copy.getNumArguments(); i != e; ++i)
       for (StringRef name :
-           {"repo.name", "repo.constant", "repo.inout", "repo.packed"})
+           {RepoDialect::kNameAttrName, RepoDialect::kConstantAttrName,
+            RepoDialect::kInoutAttrName, RepoDialect::kPackedAttrName})
         copy.removeArgAttr(i, name);
     for (unsigned i = 0, e = copy.getNumResults(); i != e; ++i)
-      copy.removeResultAttr(i, StringAttr::get(copy.getContext(), "repo.name"));
+      copy.removeResultAttr(
+          i, StringAttr::get(copy.getContext(), RepoDialect::kNameAttrName));
     symbols.insert(copy);
     (void)SymbolTable::replaceAllSymbolUses(function, copy.getSymNameAttr(),
                                             module);

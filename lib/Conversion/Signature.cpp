@@ -23,6 +23,7 @@
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "mlir/Interfaces/IndexingMapOpInterface.h"
 #include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
 #include "llvm/ADT/EquivalenceClasses.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -362,16 +363,17 @@ FailureOr<EntrySignature> mlir::repo::analyzeSignature(func::FuncOp function) {
   for (unsigned i = 1, e = function.getNumArguments(); i != e; ++i) {
     BlockArgument value = function.getArgument(i);
     EntryArgument &argument = signature.arguments.emplace_back();
-    auto name = function.getArgAttrOfType<StringAttr>(i, "repo.name");
+    auto name =
+        function.getArgAttrOfType<StringAttr>(i, RepoDialect::kNameAttrName);
     argument.name = name ? name.str() : "arg" + std::to_string(i - 1);
     if (!names.insert(argument.name).second)
       return function.emitError("two tensors of `")
              << function.getName() << "` are named `" << argument.name << "`";
-    if (function.getArgAttr(i, "repo.inout"))
+    if (function.getArgAttr(i, RepoDialect::kInoutAttrName))
       argument.role = EntryArgument::Role::inout;
     else if (outputs.contains(value))
       argument.role = EntryArgument::Role::output;
-    else if (function.getArgAttr(i, "repo.constant"))
+    else if (function.getArgAttr(i, RepoDialect::kConstantAttrName))
       argument.role = EntryArgument::Role::constant;
 
     auto type = dyn_cast<MemRefType>(value.getType());
@@ -383,14 +385,14 @@ FailureOr<EntrySignature> mlir::repo::analyzeSignature(func::FuncOp function) {
       continue;
     }
     argument.elementType = type.getElementType();
-    if (function.getArgAttr(i, "repo.packed")) {
+    if (function.getArgAttr(i, RepoDialect::kPackedAttrName)) {
       argument.elementType =
           IntegerType::get(function.getContext(), 8, IntegerType::Unsigned);
       argument.alignment = packedAlignment;
       if (argument.role == EntryArgument::Role::output)
         signature.packedBytes = type.getNumElements();
     }
-    if (function.getArgAttr(i, "repo.boolean"))
+    if (function.getArgAttr(i, RepoDialect::kBooleanAttrName))
       argument.elementType = IntegerType::get(function.getContext(), 1);
     for (int64_t dim = 0; dim < type.getRank(); ++dim) {
       unsigned id = analysis.find(value, dim);

@@ -146,7 +146,6 @@ static LogicalResult checkNesting(StringRef text, StringRef name,
   return success();
 }
 
-/// Compiles IR text; `name` is where it comes from.
 static FailureOr<TargetDescription> describeTarget(const DriverRequest &request,
                                                    std::string &error) {
   FailureOr<TargetDescription> target =
@@ -156,6 +155,7 @@ static FailureOr<TargetDescription> describeTarget(const DriverRequest &request,
   return target;
 }
 
+/// Compiles IR text, whose name in messages is that of its buffer.
 static LogicalResult compileText(MLIRContext &context,
                                  std::unique_ptr<llvm::MemoryBuffer> text,
                                  const DriverRequest &request,
@@ -302,11 +302,11 @@ LogicalResult mlir::repo::compileModelDirectory(const DriverRequest &request,
   // The graph is shown as it is written, comments and all.
   if (request.emit == "mlir" && request.options.stopAfter == "graph")
     return writeFile(request.output, text->getBuffer(), messages);
-  DriverRequest withGemms = request;
-  withGemms.options.gemms = true;
+  DriverRequest forModel = request;
+  forModel.options.gemms = true;
+  forModel.options.packedOnly = true;
   CompileResult result;
-  if (failed(
-          compileText(context, std::move(text), withGemms, messages, result)))
+  if (failed(compileText(context, std::move(text), forModel, messages, result)))
     return failure();
   if (request.emit != "so")
     return writeFile(request.output, result.output, messages);

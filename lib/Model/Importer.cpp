@@ -456,7 +456,7 @@ void ModelWriter::writeEntry() {
      << allPositionsType() << " {repo.name = \"positions\"}";
   for (int64_t i = 0; i < 2 * c.layers; ++i)
     os << ", " << cacheType();
-  os << ") attributes {repo.packed_only} {\n";
+  os << ") {\n";
   writeSizes({"%tokens", tokensType});
   Val h = embed(named["model.embed_tokens.weight"]);
   Val positions = fresh("positions", allPositionsType());

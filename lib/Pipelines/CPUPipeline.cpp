@@ -85,7 +85,9 @@ void repo::buildCPUPackingPipeline(OpPassManager &pm,
     panels.pairs = options.target.multipliesPairs();
     pm.addPass(createPackWeights(panels));
   }
-  pm.addPass(createHoistPacking());
+  HoistPackingOptions parts;
+  parts.packedOnly = options.packedOnly;
+  pm.addPass(createHoistPacking(parts));
   // The functions of entries that exist packed only.
   pm.addPass(createSymbolDCEPass());
 }

@@ -101,6 +101,7 @@ static void addStage(OpPassManager &pm, StringRef stage,
   }
   CPUOptions cpu;
   cpu.target = options.target;
+  cpu.packedOnly = options.packedOnly;
   cpu.report = options.report;
   cpu.skip = options.skip;
   if (stage == "schedule") {

@@ -56,6 +56,8 @@ void buildDecomposePipeline(OpPassManager &pm);
 /// How the CPU path compiles.
 struct CPUOptions {
   TargetDescription target;
+  /// Entries are called with packed weights alone.
+  bool packedOnly = false;
   /// Say by remarks what was decided, and why.
   bool report = false;
   /// Optional passes to leave out, by their flags: results stay the same.

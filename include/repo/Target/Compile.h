@@ -35,6 +35,9 @@ struct CompileOptions {
   bool sequential = false;
   /// Plain products of a GPU by cuBLASLt instead of kernels of our own.
   bool gemms = false;
+  /// Entries of the CPU path are called with packed weights alone, as those of
+  /// models are.
+  bool packedOnly = false;
   /// "cpu" or "reference".
   std::string pipeline = "cpu";
   /// Where `EmitKind::mlir` stops: graph, schedule, tile, vector or llvm.

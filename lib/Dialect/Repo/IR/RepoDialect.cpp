@@ -43,25 +43,14 @@ void RepoDialect::initialize() {
       >();
 }
 
-/// A function may carry `repo.packed_only`: an entry that is called with packed
-/// weights alone, as those of models are.
 LogicalResult RepoDialect::verifyOperationAttribute(Operation *op,
                                                     NamedAttribute attr) {
-  if (attr.getName() == "repo.packed_only")
-    return isa<FunctionOpInterface>(op) && isa<UnitAttr>(attr.getValue())
-               ? success()
-               : op->emitOpError("expected `repo.packed_only` to be a unit "
-                                 "attribute of a function");
   return op->emitOpError("unknown attribute `")
          << attr.getName().strref() << "`";
 }
 
-/// The attributes an argument of a function may carry:
-///   repo.constant           a weight, the same at every call;
-///   repo.packed             a part of the packed weights, in our own layout;
-///   repo.boolean            bytes at the C boundary that stand for booleans;
-///   repo.name = "q"         the name of the tensor in files and headers;
-///   repo.inout = 1 : index  the buffer of this argument also holds result 1.
+// What each attribute of an entry means stands in RepoDialect.td.
+
 LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
                                                     unsigned argIndex,
                                                     NamedAttribute attr) {
@@ -69,17 +58,17 @@ LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
   auto function = dyn_cast<FunctionOpInterface>(op);
   if (!function)
     return op->emitOpError("`") << name << "` belongs on a function argument";
-  if (name == "repo.constant" || name == "repo.packed" ||
-      name == "repo.boolean")
+  if (name == kConstantAttrName || name == kPackedAttrName ||
+      name == kBooleanAttrName)
     return isa<UnitAttr>(attr.getValue()) ? success()
                                           : op->emitOpError("expected `")
                                                 << name
                                                 << "` to be a unit attribute";
-  if (name == "repo.name")
+  if (name == kNameAttrName)
     return isa<StringAttr>(attr.getValue())
                ? success()
                : op->emitOpError("expected `repo.name` to be a string");
-  if (name == "repo.inout") {
+  if (name == kInoutAttrName) {
     auto result = dyn_cast<IntegerAttr>(attr.getValue());
     if (!result || result.getInt() < 0)
       return op->emitOpError(
@@ -89,14 +78,12 @@ LogicalResult RepoDialect::verifyRegionArgAttribute(Operation *op, unsigned,
   return op->emitOpError("unknown argument attribute `") << name << "`";
 }
 
-/// A result may carry `repo.name`, the name of the tensor in files and headers,
-/// and `repo.packed`, where it is a part of the packed weights.
 LogicalResult RepoDialect::verifyRegionResultAttribute(Operation *op, unsigned,
                                                        unsigned,
                                                        NamedAttribute attr) {
-  if (attr.getName() == "repo.name" && isa<StringAttr>(attr.getValue()))
+  if (attr.getName() == kNameAttrName && isa<StringAttr>(attr.getValue()))
     return success();
-  if (attr.getName() == "repo.packed" && isa<UnitAttr>(attr.getValue()))
+  if (attr.getName() == kPackedAttrName && isa<UnitAttr>(attr.getValue()))
     return success();
   return op->emitOpError("unknown result attribute `")
          << attr.getName().strref() << "`";

@@ -29,7 +29,8 @@ static DenseSet<Value> findConstants(ModuleOp module) {
     if (!function.isExternal())
       for (BlockArgument argument : function.getArguments())
         if (function.isPrivate() ||
-            function.getArgAttr(argument.getArgNumber(), "repo.constant"))
+            function.getArgAttr(argument.getArgNumber(),
+                                RepoDialect::kConstantAttrName))
           constants.insert(argument);
   bool changed = true;
   while (changed) {
@@ -75,12 +76,12 @@ static func::FuncOp cloneFunction(func::FuncOp function, const Twine &name,
                                   SymbolTable &symbols) {
   func::FuncOp copy = function.clone();
   copy.setName(name.str());
-  copy->removeAttr("repo.packed_only");
   for (auto [i, argument] : llvm::enumerate(function.getArguments())) {
     if (!constants.contains(argument))
       continue;
-    copy.removeArgAttr(i, "repo.constant");
-    copy.setArgAttr(i, "repo.packed", UnitAttr::get(copy.getContext()));
+    copy.removeArgAttr(i, RepoDialect::kConstantAttrName);
+    copy.setArgAttr(i, RepoDialect::kPackedAttrName,
+                    UnitAttr::get(copy.getContext()));
   }
   symbols.insert(copy, std::next(Block::iterator(function)));
   return copy;
@@ -109,8 +110,8 @@ struct AddPackedEntries : repo::impl::AddPackedEntriesBase<AddPackedEntries> {
       func::FuncOp packed = cloneFunction(entry, name, constants, symbols);
       // Packed arguments will move; the others keep their names.
       for (unsigned i = 0, e = packed.getNumArguments(); i != e; ++i)
-        if (!packed.getArgAttr(i, "repo.name"))
-          packed.setArgAttr(i, "repo.name",
+        if (!packed.getArgAttr(i, RepoDialect::kNameAttrName))
+          packed.setArgAttr(i, RepoDialect::kNameAttrName,
                             StringAttr::get(&getContext(), "arg" + Twine(i)));
       SmallVector<func::FuncOp> callees = getCallees(entry);
       for (func::FuncOp callee : callees)

@@ -21,6 +21,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 
 namespace mlir {
@@ -87,8 +88,9 @@ static BitVector replaceArguments(func::FuncOp function,
                                   const SetVector<Value> &roots) {
   MLIRContext *context = function.getContext();
   DictionaryAttr packed = DictionaryAttr::get(
-      context, NamedAttribute(StringAttr::get(context, "repo.packed"),
-                              UnitAttr::get(context)));
+      context,
+      NamedAttribute(StringAttr::get(context, RepoDialect::kPackedAttrName),
+                     UnitAttr::get(context)));
   unsigned count = roots.size();
   SmallVector<unsigned> positions(count, 0);
   SmallVector<Type> types;
@@ -127,7 +129,7 @@ static BitVector replaceArguments(func::FuncOp function,
   }
   BitVector gone(function.getNumArguments());
   for (unsigned i = count; i < gone.size(); ++i)
-    if (function.getArgAttr(i, "repo.packed") &&
+    if (function.getArgAttr(i, RepoDialect::kPackedAttrName) &&
         function.getArgument(i).use_empty())
       gone.set(i);
   (void)function.eraseArguments(gone);
@@ -191,7 +193,7 @@ public:
   Group(func::FuncOp source, SymbolTable &symbols)
       : source(source), symbols(symbols), builder(source.getContext()) {
     for (unsigned i = 0, e = source.getNumArguments(); i != e; ++i)
-      if (source.getArgAttr(i, "repo.constant"))
+      if (source.getArgAttr(i, RepoDialect::kConstantAttrName))
         constants.push_back(i);
   }
 
@@ -199,15 +201,15 @@ public:
   bool accepts(func::FuncOp other) const {
     size_t at = 0;
     for (unsigned i = 0, e = other.getNumArguments(); i != e; ++i) {
-      if (!other.getArgAttr(i, "repo.constant"))
+      if (!other.getArgAttr(i, RepoDialect::kConstantAttrName))
         continue;
       if (at == constants.size())
         return false;
       func::FuncOp first = source;
       unsigned mine = constants[at++];
       if (other.getArgumentTypes()[i] != first.getArgumentTypes()[mine] ||
-          other.getArgAttr(i, "repo.name") !=
-              first.getArgAttr(mine, "repo.name"))
+          other.getArgAttr(i, RepoDialect::kNameAttrName) !=
+              first.getArgAttr(mine, RepoDialect::kNameAttrName))
         return false;
     }
     return at == constants.size();
@@ -217,7 +219,8 @@ public:
   void add(func::FuncOp source, func::FuncOp packed) {
     DenseMap<Value, unsigned> numbers;
     for (BlockArgument argument : packed.getArguments())
-      if (packed.getArgAttr(argument.getArgNumber(), "repo.packed"))
+      if (packed.getArgAttr(argument.getArgNumber(),
+                            RepoDialect::kPackedAttrName))
         numbers.try_emplace(argument, numbers.size());
     SetVector<Value> roots = findRoots(packed);
     SmallVector<unsigned> &order =
@@ -341,8 +344,10 @@ private:
           (source.getName() + "_pack_part" + Twine(number)).str(),
           builder.getFunctionType(types, result));
       for (unsigned i = 0; i < types.size(); ++i)
-        entry.setArgAttr(i, "repo.constant", builder.getUnitAttr());
-      entry.setResultAttr(0, "repo.packed", builder.getUnitAttr());
+        entry.setArgAttr(i, RepoDialect::kConstantAttrName,
+                         builder.getUnitAttr());
+      entry.setResultAttr(0, RepoDialect::kPackedAttrName,
+                          builder.getUnitAttr());
       builder.setInsertionPointToStart(entry.addEntryBlock());
       Value value = callKernel(kernel, entry.getArguments());
       func::ReturnOp::create(builder, kernel.getLoc(), value);
@@ -374,8 +379,8 @@ private:
     for (Part &part : parts)
       types.push_back(part.kernel.getResultTypes()[0]);
     DictionaryAttr packed = DictionaryAttr::get(
-        builder.getContext(),
-        builder.getNamedAttr("repo.packed", builder.getUnitAttr()));
+        builder.getContext(), builder.getNamedAttr(RepoDialect::kPackedAttrName,
+                                                   builder.getUnitAttr()));
     SmallVector<DictionaryAttr> attributes(parts.size(), packed);
     SmallVector<Location> locations(parts.size(), entry.getLoc());
     (void)entry.insertArguments(positions, types, attributes, locations);
@@ -392,7 +397,7 @@ private:
     SmallVector<Type> types, results;
     SmallVector<unsigned> numbers;
     for (unsigned i = 0, e = member.source.getNumArguments(); i != e; ++i)
-      if (member.source.getArgAttr(i, "repo.constant")) {
+      if (member.source.getArgAttr(i, RepoDialect::kConstantAttrName)) {
         types.push_back(member.source.getArgumentTypes()[i]);
         numbers.push_back(i);
       }
@@ -402,14 +407,17 @@ private:
                                       (member.source.getName() + "_pack").str(),
                                       builder.getFunctionType(types, results));
     for (auto [i, number] : llvm::enumerate(numbers)) {
-      Attribute name = member.source.getArgAttr(number, "repo.name");
-      entry.setArgAttr(i, "repo.constant", builder.getUnitAttr());
-      entry.setArgAttr(i, "repo.name",
+      Attribute name =
+          member.source.getArgAttr(number, RepoDialect::kNameAttrName);
+      entry.setArgAttr(i, RepoDialect::kConstantAttrName,
+                       builder.getUnitAttr());
+      entry.setArgAttr(i, RepoDialect::kNameAttrName,
                        name ? name
                             : builder.getStringAttr("arg" + Twine(number)));
     }
     for (unsigned i = 0; i < results.size(); ++i)
-      entry.setResultAttr(i, "repo.packed", builder.getUnitAttr());
+      entry.setResultAttr(i, RepoDialect::kPackedAttrName,
+                          builder.getUnitAttr());
     builder.setInsertionPointToStart(entry.addEntryBlock());
     SmallVector<Value> values;
     for (Part &part : parts) {
@@ -435,6 +443,7 @@ private:
 
 namespace {
 struct HoistPacking : repo::impl::HoistPackingBase<HoistPacking> {
+  using HoistPackingBase::HoistPackingBase;
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
     SmallVector<func::FuncOp> entries;
@@ -442,7 +451,7 @@ struct HoistPacking : repo::impl::HoistPackingBase<HoistPacking> {
     for (auto function : getOperation().getOps<func::FuncOp>())
       if (function.isPublic() && !function.isExternal() &&
           llvm::any_of(function.getArguments(), [](Value argument) {
-            return isArgumentWith(argument, "repo.packed");
+            return isArgumentWith(argument, RepoDialect::kPackedAttrName);
           })) {
         entries.push_back(function);
         for (func::FuncOp callee : getCallees(function))
@@ -452,6 +461,7 @@ struct HoistPacking : repo::impl::HoistPackingBase<HoistPacking> {
       if (callee.isPrivate())
         hoistToCallers(getOperation(), callee);
 
+    SmallVector<func::FuncOp> sources;
     std::vector<std::unique_ptr<Group>> groups;
     for (func::FuncOp entry : entries) {
       StringRef name = entry.getName();
@@ -462,6 +472,7 @@ struct HoistPacking : repo::impl::HoistPackingBase<HoistPacking> {
             << entry.getName() << "` was made of, found none";
         return signalPassFailure();
       }
+      sources.push_back(source);
       auto it = llvm::find_if(
           groups, [&](auto &group) { return group->accepts(source); });
       if (it == groups.end()) {
@@ -474,13 +485,9 @@ struct HoistPacking : repo::impl::HoistPackingBase<HoistPacking> {
       group->finish();
       numParts += group->getNumParts();
     }
-    for (func::FuncOp entry : entries) {
-      StringRef name = entry.getName();
-      name.consume_back("_packed");
-      auto source = symbols.lookup<func::FuncOp>(name);
-      if (source->hasAttr("repo.packed_only"))
+    if (packedOnly)
+      for (func::FuncOp source : sources)
         symbols.erase(source);
-    }
   }
 };
 } // namespace

@@ -8,6 +8,7 @@
 
 #include "PackedConstants.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "repo/Dialect/Repo/IR/Repo.h"
 
 using namespace mlir;
 using namespace mlir::repo;
@@ -22,7 +23,7 @@ bool repo::isArgumentWith(Value value, StringRef attribute) {
 }
 
 bool repo::isPackedConstant(Value value) {
-  if (isArgumentWith(value, "repo.packed"))
+  if (isArgumentWith(value, RepoDialect::kPackedAttrName))
     return true;
   Operation *op = value.getDefiningOp();
   if (!op || !isMemoryEffectFree(op) || isa<func::CallOp>(op))

@@ -157,8 +157,8 @@ def HoistPacking : Pass<"repo-hoist-packing", "::mlir::ModuleOp"> {
     as they are become parts too. Entries whose constants agree in name and type get the same parts,
     so that they can share one packed tensor. Each kind of part is an entry of its own, `NAME_pack_partK`.
     `repo-materialize-destinations` lays the parts side by side in one tensor of bytes.
-    `NAME` itself stays, unless it has the attribute `repo.packed_only`: nobody calls such an
-    entry with unpacked weights, so it need not be compiled.
+    `NAME` itself stays, unless `packed-only` says that nobody calls entries with unpacked weights: then it
+    need not be compiled.
 
     Before:
 
@@ -184,6 +184,8 @@ def HoistPacking : Pass<"repo-hoist-packing", "::mlir::ModuleOp"> {
     }
     ```
   }];
+  let options = [
+    Option<"packedOnly", "packed-only", "bool", "false", "entries are called with packed weights alone">];
   let statistics = [Statistic<"numParts", "num-parts", "Number of parts of packed weights">];
   let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
 }
