@@ -9,8 +9,8 @@ import pytest
 import repo_mlir as repo
 from conftest import ROOT
 
-DEFINITIONS = "".join((ROOT / "include/repo/Dialect/Repo/IR" / name).read_text()
-                      for name in ("RepoOps.td", "RepoGradientOps.td"))
+DEFINITIONS = "".join((ROOT / f"include/repo/Dialect/Repo/IR/Repo{kind}Ops.td").read_text()
+                      for kind in ("Position", "Attention", "Cache", "Gradient"))
 EXAMPLES = {name: text for name, text in re.findall(
     r'^def \w+ : \w+<(?:Repo_Dialect, )?"(\w+)".*?```mlir\n(.*?)```', DEFINITIONS, re.S | re.M)}
 TYPES = {"f32": np.float32, "f64": np.float64, "bf16": ml_dtypes.bfloat16, "i32": np.int32, "i64": np.int64, "i1": np.bool_}

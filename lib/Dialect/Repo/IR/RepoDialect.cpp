@@ -21,6 +21,9 @@ using namespace mlir::repo;
 
 #include "repo/Dialect/Repo/IR/RepoDialect.cpp.inc"
 
+#define GET_OP_CLASSES
+#include "repo/Dialect/Repo/IR/RepoOps.cpp.inc"
+
 namespace {
 /// Prints rotary rules as aliases, once above the module.
 struct RepoAsmInterface : OpAsmDialectInterface {

@@ -8,7 +8,7 @@
 //
 // The gradients of the ops that training differentiates: `upstream` is the
 // gradient of a loss by the result of the forward op, the results are those by
-// its operands. Included by RepoOps.td, whose base classes they share.
+// its operands.
 //
 // Positions that are linear in what they come from need no op here: the
 // gradients of `repo.linear_positions` are two contractions, that of
@@ -18,6 +18,8 @@
 
 #ifndef REPO_DIALECT_REPO_IR_REPOGRADIENTOPS_TD
 #define REPO_DIALECT_REPO_IR_REPOGRADIENTOPS_TD
+
+include "repo/Dialect/Repo/IR/RepoOpBase.td"
 
 //===----------------------------------------------------------------------===//
 // Positions
