@@ -34,7 +34,6 @@ public:
   ~CudaDevice();
 
   int getOrdinal() const { return ordinal; }
-  bool isEmulated() const { return driver.emulated; }
 
   /// Zeroed memory, aligned to 256 bytes; empty when it cannot be had.
   Memory allocate(size_t bytes);

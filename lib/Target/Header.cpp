@@ -94,7 +94,7 @@ static constexpr StringLiteral declarations = R"(#include <stdint.h>
 #define DLPACK_DLPACK_H_
 #define REPO_RT_OWN_DLTENSOR 1
 typedef struct {
-  int32_t device_type; /* 1: CPU */
+  int32_t device_type; /* 1: CPU, 2: CUDA */
   int32_t device_id;
 } DLDevice;
 typedef struct {

@@ -19,6 +19,7 @@
 
 #include "TileSoftmax.h"
 #include "VectorBlock.h"
+#include "VectorPairs.h"
 #include "repo/Dialect/Repo/Transforms/Passes.h"
 #include "repo/Dialect/Repo/Transforms/Transforms.h"
 
@@ -56,11 +57,9 @@ private:
     int64_t rows, panels;
   };
 
-  Value times(Value base, int64_t factor) {
-    return arith::MulIOp::create(b, loc, base, index(factor));
+  Value broadcastPair(Value buffer, ValueRange at) {
+    return repo::broadcastPair(b, loc, buffer, at, lanes);
   }
-  /// Two elements of a row of bf16 from `at` on, in every lane.
-  Value broadcastPair(Value buffer, ValueRange at);
   /// The pairs of 16 columns of a panel.
   Value loadPairs(Value panels, Value panel, Value pair) {
     return vector::LoadOp::create(
@@ -87,17 +86,6 @@ private:
 };
 } // namespace
 
-Value PairBlockLowering::broadcastPair(Value buffer, ValueRange at) {
-  Value pair = vector::LoadOp::create(
-      b, loc, VectorType::get({2}, b.getBF16Type()), buffer, at);
-  pair = vector::BitCastOp::create(b, loc, VectorType::get({1}, b.getI32Type()),
-                                   pair);
-  pair = vector::BroadcastOp::create(
-      b, loc, VectorType::get({lanes}, b.getI32Type()), pair);
-  return vector::BitCastOp::create(
-      b, loc, VectorType::get({2 * lanes}, b.getBF16Type()), pair);
-}
-
 PairBlockLowering::Vectors
 PairBlockLowering::multiply(Tile tile, Value panels, Value panel, Value pair,
                             function_ref<Value(int64_t)> left,
@@ -109,11 +97,7 @@ PairBlockLowering::multiply(Tile tile, Value panels, Value panel, Value pair,
     Value row = left(i);
     for (int64_t j = 0; j < tile.panels; ++j) {
       Value &sum = next[i * tile.panels + j];
-      sum = LLVM::CallIntrinsicOp::create(
-                b, loc, sum.getType(),
-                b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
-                ValueRange{sum, columns[j], row})
-                .getResult(0);
+      sum = addPairProducts(b, loc, sum, columns[j], row);
     }
   }
   return next;
@@ -130,8 +114,8 @@ Value PairBlockLowering::visibleEnd(int64_t group) {
   if (op.getBand() && right >= 0 && right < unbounded)
     end = min(end, plus(op.getOffset(), (group + 1) * groupSize + right));
   end = max(end, index(0));
-  return times(arith::CeilDivSIOp::create(b, loc, end, index(2 * panelWidth)),
-               2 * panelWidth);
+  return mul(arith::CeilDivSIOp::create(b, loc, end, index(2 * panelWidth)),
+             2 * panelWidth);
 }
 
 void PairBlockLowering::scores(int64_t group, Value end) {
@@ -149,7 +133,7 @@ void PairBlockLowering::scores(int64_t group, Value end) {
                [&](Value pair, ValueRange sums) {
                  auto left = [&](int64_t i) {
                    return broadcastPair(op.getQuery(),
-                                        {plus(query, i), times(pair, 2)});
+                                        {plus(query, i), mul(pair, 2)});
                  };
                  return multiply(tile, op.getKey(), panel, pair, left, sums);
                });
@@ -188,7 +172,7 @@ void PairBlockLowering::valueTiles(int64_t group, Value end, Value panel,
   loop(index(0), index(groupSize), tile.rows, [&](Value row) {
     auto place = [&](int64_t i, int64_t j) {
       return SmallVector<Value>{plus(row, group * groupSize + i),
-                                times(plus(panel, j), panelWidth)};
+                                mul(plus(panel, j), panelWidth)};
     };
     Vectors sums;
     for (int64_t i = 0; i < tile.rows; ++i)
@@ -204,7 +188,7 @@ void PairBlockLowering::valueTiles(int64_t group, Value end, Value panel,
           index(0), index(16), 1, sums, [&](Value pair, ValueRange sums) {
             auto left = [&](int64_t i) {
               return broadcastPair(softmax.getWeights(group),
-                                   {part, half, plus(line, i), times(pair, 2)});
+                                   {part, half, plus(line, i), mul(pair, 2)});
             };
             return multiply(tile, op.getValue(), panel, plus(first, pair), left,
                             sums);

@@ -7,8 +7,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "ContractionLowering.h"
+#include "VectorPairs.h"
 #include "VectorTranspose.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
@@ -75,25 +75,13 @@ Value ContractionLowering::broadcastElement(int64_t row, Value i) {
   SmallVector<Value> at = indices(maps[0], row, 0, i);
   if (!dims.pair)
     return vector::BroadcastOp::create(b, loc, vectorType, loadElement(x, at));
-  Value pair = vector::LoadOp::create(
-      b, loc, VectorType::get({2}, b.getBF16Type()), x, at);
-  pair = vector::BitCastOp::create(b, loc, VectorType::get({1}, b.getI32Type()),
-                                   pair);
-  pair = vector::BroadcastOp::create(
-      b, loc, VectorType::get({lanes}, b.getI32Type()), pair);
-  return vector::BitCastOp::create(
-      b, loc, VectorType::get({2 * lanes}, b.getBF16Type()), pair);
+  return broadcastPair(b, loc, x, at, lanes);
 }
 
 Value ContractionLowering::multiplyAdd(Value element, Value row, Value sum) {
   if (!dims.pair)
     return math::FmaOp::create(b, loc, element, row, sum);
-  return LLVM::CallIntrinsicOp::create(
-             b, loc, sum.getType(),
-             b.getStringAttr("llvm.x86.avx512bf16.dpbf16ps." +
-                             std::to_string(32 * lanes)),
-             ValueRange{sum, row, element})
-      .getResult(0);
+  return addPairProducts(b, loc, sum, row, element);
 }
 
 /// Asks for a line of row `i` of the panel, into the second-level cache.
