@@ -1,5 +1,4 @@
-/*===- compiler.h - The compiler as a C library
- * -----------------------------------===
+/*===- compiler.h - The compiler as a C library ------------------*- C -*-===*\
  *
  * Part of the RePo compiler, under the Apache License v2.0 with LLVM
  * Exceptions. See LICENSE for license information.

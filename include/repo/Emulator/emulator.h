@@ -1,5 +1,4 @@
-/*===- emulator.h - Kernels on the CPU
---------------------------------------===*\
+/*===- emulator.h - Kernels on the CPU ---------------------------*- C -*-===*\
 |*
 |* Part of the RePo compiler, under the Apache License v2.0 with LLVM
 |* Exceptions. See LICENSE for license information.

@@ -1,5 +1,4 @@
-/*===- model.h - Running compiled models
- * ------------------------------------------===
+/*===- model.h - Running compiled models -------------------------*- C -*-===*\
  *
  * Part of the RePo compiler, under the Apache License v2.0 with LLVM
  * Exceptions. See LICENSE for license information.

@@ -1,5 +1,4 @@
-/*===- runtime.h - The runtime of compiled kernels
- * -----------------------------===
+/*===- runtime.h - The runtime of compiled kernels ---------------*- C -*-===*\
  *
  * Part of the RePo compiler, under the Apache License v2.0 with LLVM
  * Exceptions. See LICENSE for license information.
@@ -10,26 +9,27 @@
  * C99. A program creates a context per calling thread, opens a library (or
  * links it) and calls its entries:
  *
- *     int32_t NAME(repo_rt_context *context, DLTensor *const *tensors, int32_t
- * count);
+ *     int32_t NAME(repo_rt_context *context,
+ *                  DLTensor *const *tensors, int32_t count);
  *
  * tensors are DLPack's, on the CPU or, for a library of --target=cuda, on a
- * CUDA device: inputs, then outputs, as the generated
- * header says. An entry returns 0 or an error code; repo_rt_last_error has the
- * text. Nothing is read before every tensor was checked: number, rank, element
- * type, sizes (sizes with the same name must be equal), strides and device. The
- * innermost stride must be 1 where the size is not 1; other strides are free, 0
- * only on inputs. An output shares no memory with another tensor. strides ==
- * NULL means row-major. Any size may be 0, then data may be NULL. Element
- * alignment suffices.
+ * CUDA device: inputs, then outputs, as the generated header says. An entry
+ * returns 0 or an error code; repo_rt_last_error has the text. Nothing is read
+ * before every tensor was checked: number, rank, element type, sizes (sizes
+ * with the same name must be equal), strides and device. The innermost stride
+ * must be 1 where the size is not 1; other strides are free, 0 only on inputs.
+ * An output shares no memory with another tensor. strides == NULL means
+ * row-major. Any size may be 0, then data may be NULL. Element alignment
+ * suffices.
  *
  * Weights. An entry NAME with constants (arguments with `repo.constant`) has a
  * faster twin that takes them packed, once, in a layout of the compiler's:
  *
- *     int64_t bytes = NAME_pack_size();      // packed: uint8 [bytes], 64-byte
- * aligned NAME_pack(context, {constants..., packed}, n + 1);
+ *     int64_t bytes = NAME_pack_size();
+ *     NAME_pack(context, {constants..., packed}, n + 1);
  *     NAME_packed(context, {packed, other inputs..., outputs...}, m);
  *
+ * with `packed` a tensor of uint8 [bytes] whose address is a multiple of 64.
  * The manifest gives the parts of the packed tensor: where each lies, of which
  * constants it is made, and by which entry (NAME_pack_partK takes them and the
  * part's bytes), so that weights can be packed one by one. Entries whose
@@ -50,7 +50,7 @@
 #define DLPACK_DLPACK_H_
 #define REPO_RT_OWN_DLTENSOR 1
 typedef struct {
-  int32_t device_type; /* 1: CPU */
+  int32_t device_type; /* 1: CPU, 2: CUDA */
   int32_t device_id;
 } DLDevice;
 typedef struct {
