@@ -13,6 +13,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "AssemblyTranslator.h"
+#include "repo/Emulator/emulator.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace llvm;
