@@ -48,6 +48,7 @@ ArrayRef<StringRef> repo::getOptionalCPUPasses() {
                                         vectorizeTransposes,
                                         tileAttention,
                                         tileAttentionOnTiles,
+                                        tileAttentionBackward,
                                         tileRotation,
                                         expandTrigonometry,
                                         parallelize,

@@ -15,7 +15,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "AttentionTiling.h"
+#include "HeadSlices.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -38,10 +38,6 @@ static constexpr double infinity = std::numeric_limits<double>::infinity();
 /// Bounds of a band from here on are none.
 static constexpr int64_t unbounded = int64_t(1) << 30;
 
-static unsigned positionOf(AffineMap map, unsigned dim) {
-  return *map.getResultPosition(getAffineDimExpr(dim, map.getContext()));
-}
-
 namespace {
 /// The sizes of blocks.
 struct Blocks {
@@ -51,67 +47,16 @@ struct Blocks {
 };
 
 /// Builds the loops of one op.
-class BackwardTiler {
+class BackwardTiler : HeadSlices {
 public:
   BackwardTiler(RewriterBase &rewriter, AttentionBackwardOp op, Blocks blocks)
-      : b(rewriter), loc(op.getLoc()), op(op), blocks(blocks),
-        index(rewriter, loc), f32(rewriter.getF32Type()) {}
+      : HeadSlices(rewriter, op.getLoc(), blocks.columns), op(op),
+        blocks(blocks) {}
   void run();
 
 private:
-  using Dim = AttentionBackwardOp::Dim;
-  /// The rows of one head.
-  struct Head {
-    Value tensor;
-    AffineMap map;
-    Value batch, head;
-    unsigned rows;
-    int64_t width;
-  };
-  struct Slice {
-    SmallVector<OpFoldResult> offsets, sizes, strides;
-  };
-
-  OpFoldResult attr(int64_t value) { return b.getIndexAttr(value); }
-  Value size(Value tensor, AffineMap map, unsigned dim) {
-    return getValueOrCreateConstantIndexOp(
-        b, loc, tensor::getMixedSize(b, loc, tensor, positionOf(map, dim)));
-  }
-  Value filled(ArrayRef<int64_t> shape, double value) {
-    return zeroed(tensor::EmptyOp::create(b, loc, shape, f32), value);
-  }
-  Value zeroed(Value tensor, double value = 0) {
-    Value number = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value));
-    return linalg::FillOp::create(b, loc, number, tensor).getResult(0);
-  }
-  /// Columns of so many in pieces of a register tile, which `body` adds to the
-  /// state: (first column, number of columns, state).
-  SmallVector<Value> overColumns(
-      int64_t width, ValueRange state,
-      function_ref<SmallVector<Value>(OpFoldResult, int64_t, ValueRange)> body);
-
-  /// Columns [column, + width) of rows [start, + count) of a head.
-  Slice sliceOf(const Head &head, Value start, OpFoldResult count,
-                OpFoldResult column, int64_t width);
-  /// The same as [count, width], or with a leading 1.
-  Value rows(const Head &head, Value start, OpFoldResult count,
-             OpFoldResult column, int64_t width, bool leading = false);
-  /// All rows of heads [first, first + count) of a tensor, in its own layout.
-  Slice headsOf(Value tensor, AffineMap map, Value batch, Value first,
-                int64_t count);
-  Value extract(Value tensor, const Slice &slice, ArrayRef<int64_t> shape);
-  Value columnsOf(Value tensor, ArrayRef<OpFoldResult> sizes,
-                  OpFoldResult column, ArrayRef<int64_t> shape);
-  /// Rows [first, first + count) of a head as [1, block, width], zeros below.
+  /// The rows of the block of queries as [1, block, width], zeros below.
   Value padded(const Head &head);
-  /// [1, rows, columns] transposed.
-  Value transposed(Value matrix);
-  /// out[n, p, l] += sum_i x[n, i] w[p, i, l], or out[p, n, l].
-  Value product(Value x, Value w, Value out, bool rowsFirst);
-
-  SmallVector<Value>
-  loop(Value from, Value to, int64_t step, ValueRange state,
-       function_ref<SmallVector<Value>(Value, ValueRange)> body);
   void readStatistics(const Head &output, const Head &upstream);
   /// left factor [count keys, block queries] = rows . right.
   Value scores(Value rows, Value right, Value count);
@@ -133,12 +78,8 @@ private:
   /// One block of queries; the state is the gradients of the head.
   SmallVector<Value> queryBlock(Value member, Value at, ValueRange state);
 
-  RewriterBase &b;
-  Location loc;
   AttentionBackwardOp op;
   Blocks blocks;
-  Indices index;
-  Type f32;
 
   int64_t headSize = 0, valueSize = 0;
   Value queries, keys;               // N, M
@@ -155,73 +96,8 @@ private:
 } // namespace
 
 //===----------------------------------------------------------------------===//
-// Slices
+// Arithmetic of a block
 //===----------------------------------------------------------------------===//
-
-BackwardTiler::Slice BackwardTiler::sliceOf(const Head &head, Value start,
-                                            OpFoldResult count,
-                                            OpFoldResult column,
-                                            int64_t width) {
-  Slice slice;
-  slice.strides.assign(4, attr(1));
-  for (AffineExpr expr : head.map.getResults()) {
-    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
-    bool isRow = dim == head.rows;
-    bool isUnit = dim == Dim::B || dim == Dim::H;
-    slice.offsets.push_back(dim == Dim::B   ? OpFoldResult(head.batch)
-                            : dim == Dim::H ? OpFoldResult(head.head)
-                            : isRow         ? OpFoldResult(start)
-                                            : column);
-    slice.sizes.push_back(isUnit ? attr(1) : isRow ? count : attr(width));
-  }
-  return slice;
-}
-
-Value BackwardTiler::extract(Value tensor, const Slice &slice,
-                             ArrayRef<int64_t> shape) {
-  return tensor::ExtractSliceOp::create(
-      b, loc, RankedTensorType::get(shape, f32), tensor, slice.offsets,
-      slice.sizes, slice.strides);
-}
-
-Value BackwardTiler::rows(const Head &head, Value start, OpFoldResult count,
-                          OpFoldResult column, int64_t width, bool leading) {
-  SmallVector<int64_t> shape = {
-      getConstantIntValue(count).value_or(ShapedType::kDynamic), width};
-  if (leading)
-    shape.insert(shape.begin(), 1);
-  return extract(head.tensor, sliceOf(head, start, count, column, width),
-                 shape);
-}
-
-BackwardTiler::Slice BackwardTiler::headsOf(Value tensor, AffineMap map,
-                                            Value batch, Value first,
-                                            int64_t count) {
-  Slice slice;
-  slice.strides.assign(4, attr(1));
-  for (auto [at, expr] : llvm::enumerate(map.getResults())) {
-    unsigned dim = cast<AffineDimExpr>(expr).getPosition();
-    slice.offsets.push_back(dim == Dim::B   ? OpFoldResult(batch)
-                            : dim == Dim::H ? OpFoldResult(first)
-                                            : attr(0));
-    slice.sizes.push_back(dim == Dim::B ? attr(1)
-                          : dim == Dim::H
-                              ? attr(count)
-                              : tensor::getMixedSize(b, loc, tensor, at));
-  }
-  return slice;
-}
-
-/// A slice of a local tensor: all of it but for the last dimension.
-Value BackwardTiler::columnsOf(Value tensor, ArrayRef<OpFoldResult> sizes,
-                               OpFoldResult column, ArrayRef<int64_t> shape) {
-  Slice slice;
-  slice.offsets.assign(sizes.size(), attr(0));
-  slice.offsets.back() = column;
-  slice.sizes.assign(sizes.begin(), sizes.end());
-  slice.strides.assign(sizes.size(), attr(1));
-  return extract(tensor, slice, shape);
-}
 
 Value BackwardTiler::padded(const Head &head) {
   int64_t size = blocks.queries;
@@ -233,69 +109,6 @@ Value BackwardTiler::padded(const Head &head) {
       b, loc, matrix, filled({1, size, head.width}, 0),
       SmallVector<OpFoldResult>(3, attr(0)), sizes,
       SmallVector<OpFoldResult>(3, attr(1)));
-}
-
-Value BackwardTiler::transposed(Value matrix) {
-  ArrayRef<int64_t> shape = cast<ShapedType>(matrix.getType()).getShape();
-  int64_t rows = shape[1], columns = shape[2];
-  Value flat = columnsOf(matrix, {attr(1), attr(rows), attr(columns)}, attr(0),
-                         {rows, columns});
-  Value target =
-      tensor::EmptyOp::create(b, loc, ArrayRef<int64_t>{columns, rows}, f32);
-  Value turned =
-      linalg::TransposeOp::create(b, loc, flat, target, ArrayRef<int64_t>{1, 0})
-          .getResult()[0];
-  return tensor::ExpandShapeOp::create(
-      b, loc, RankedTensorType::get({1, columns, rows}, f32), turned,
-      ArrayRef<ReassociationIndices>{{0, 1}, {2}});
-}
-
-//===----------------------------------------------------------------------===//
-// Arithmetic of a block
-//===----------------------------------------------------------------------===//
-
-Value BackwardTiler::product(Value x, Value w, Value out, bool rowsFirst) {
-  enum { N, P, L, I };
-  auto map = [&](ArrayRef<unsigned> dims) {
-    return AffineMap::getMultiDimMapWithTargets(4, dims, b.getContext());
-  };
-  AffineMap outMap = rowsFirst ? map({N, P, L}) : map({P, N, L});
-  return linalg::ContractOp::create(
-             b, loc, TypeRange(out.getType()), ValueRange{x, w},
-             ValueRange(out),
-             b.getAffineMapArrayAttr({map({N, I}), map({P, I, L}), outMap}))
-      .getResult(0);
-}
-
-SmallVector<Value>
-BackwardTiler::loop(Value from, Value to, int64_t step, ValueRange state,
-                    function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-  auto loop = scf::ForOp::create(
-      b, loc, from, to, index.constant(step), state,
-      [&](OpBuilder &, Location loc, Value at, ValueRange carried) {
-        OpBuilder::InsertionGuard guard(b);
-        b.setInsertionPointToStart(at.getParentBlock());
-        SmallVector<Value> next = body(at, carried);
-        scf::YieldOp::create(b, loc, next);
-      });
-  return SmallVector<Value>(loop.getResults());
-}
-
-SmallVector<Value> BackwardTiler::overColumns(
-    int64_t width, ValueRange state,
-    function_ref<SmallVector<Value>(OpFoldResult, int64_t, ValueRange)> body) {
-  int64_t whole = width / blocks.columns * blocks.columns;
-  SmallVector<Value> next(state);
-  if (whole > blocks.columns)
-    next = loop(index.constant(0), index.constant(whole), blocks.columns, next,
-                [&](Value column, ValueRange state) {
-                  return body(column, blocks.columns, state);
-                });
-  else if (whole)
-    next = body(attr(0), whole, next);
-  if (whole < width)
-    next = body(attr(whole), width - whole, next);
-  return next;
 }
 
 /// lse in base 2 and delta = sum_e upstream * output of the block.
