@@ -18,6 +18,12 @@ def torch_or_none():
     return torch
 
 
+def torch_rotate(x, cos, sin):
+    """x [..., D] by angles [..., D / 2]: the rotation a RePo user must add."""
+    x1, x2 = x.chunk(2, -1)
+    return torch_or_none().cat((x1 * cos - x2 * sin, x2 * cos + x1 * sin), -1)
+
+
 def attention(arrays, z, dtype, threads, causal=True, window=None):
     """Attention of q [B, H, N, D], k and v [B, Hkv, N, D], float32 arrays, rotated by z [B, Hkv, N].
 
@@ -90,10 +96,6 @@ def _torch_attention(arrays, z, dtype, threads, causal):
     omega = 500000.0 ** (-torch.arange(0, size, 2, dtype=torch.float32) / size)
     sdpa = torch.nn.functional.scaled_dot_product_attention
 
-    def rotate(x, cos, sin):
-        x1, x2 = x[..., : size // 2], x[..., size // 2:]
-        return torch.cat((x1 * cos - x2 * sin, x2 * cos + x1 * sin), -1)
-
     @torch.inference_mode()
     def plain():
         torch.set_num_threads(threads)
@@ -105,7 +107,7 @@ def _torch_attention(arrays, z, dtype, threads, causal):
         angle = positions[..., None] * omega
         cos, sin = angle.cos().to(kind), angle.sin().to(kind)
         each = (cos.repeat_interleave(group, 1), sin.repeat_interleave(group, 1)) if group > 1 else (cos, sin)
-        return sdpa(rotate(q, *each), rotate(k, cos, sin), v, is_causal=causal, enable_gqa=group > 1)
+        return sdpa(torch_rotate(q, *each), torch_rotate(k, cos, sin), v, is_causal=causal, enable_gqa=group > 1)
 
     return {"torch SDPA": plain, "torch SDPA + rotation": rotated}
 

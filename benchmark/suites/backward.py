@@ -61,17 +61,13 @@ def torch_backward(arrays, z, threads, causal):
     size = q.shape[-1]
     omega = 500000.0 ** (-torch.arange(0, size, 2, dtype=torch.float32) / size)
 
-    def rotate(x, cos, sin):
-        x1, x2 = x[..., : size // 2], x[..., size // 2:]
-        return torch.cat((x1 * cos - x2 * sin, x2 * cos + x1 * sin), -1)
-
     def backward(rotates):
         leaves = [x.detach().requires_grad_() for x in (q, k, v)]
         zq, zk = (torch.from_numpy(z).requires_grad_() for _ in range(2))
         turned = leaves[:2]
         if rotates:
             angles = [p[..., None] * omega for p in (zq, zk)]
-            turned = [rotate(x, a.cos(), a.sin()) for x, a in zip(turned, angles)]
+            turned = [peers.torch_rotate(x, a.cos(), a.sin()) for x, a in zip(turned, angles)]
         result = torch.nn.functional.scaled_dot_product_attention(*turned, leaves[2], is_causal=causal)
         wanted = leaves + ([zq, zk] if rotates else [])
 

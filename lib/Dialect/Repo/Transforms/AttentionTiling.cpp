@@ -54,13 +54,13 @@ void AttentionTiling::readSizes() {
 Value AttentionTiling::perBatch(Value value, Value batch) {
   if (value.getType().isIndex())
     return value;
-  return index.fromInt(tensor::ExtractOp::create(b, loc, value, batch));
+  return index.toIndex(tensor::ExtractOp::create(b, loc, value, batch));
 }
 
 Value AttentionTiling::keysThatExist(Value batch) {
   if (!op.getLengths())
     return keys;
-  return index.max(index.constant(0),
+  return index.max(index.index(0),
                    index.min(keys, perBatch(op.getLengths(), batch)));
 }
 
@@ -102,17 +102,16 @@ HeadRows AttentionTiling::inPage(CacheViewOp view, const HeadRows &rows,
     return toValue(tensor::getMixedSize(b, loc, tensor, dim));
   };
   // Nothing outside the table and the pages is touched, whatever is in them.
-  Value last = index.sub(sizeOf(table, 1), index.constant(1));
-  Value entry = index.min(index.div(start, size), last);
-  Value page = index.fromInt(
+  Value last = index.sub(sizeOf(table, 1), index.index(1));
+  Value entry = index.min(index.floorDiv(start, size), last);
+  Value page = index.toIndex(
       tensor::ExtractOp::create(b, loc, table, ValueRange{rows.batch, entry}));
   Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, page,
                                        sizeOf(pages, 0));
   HeadRows result = rows;
   result.tensor = pages;
-  result.batch =
-      arith::SelectOp::create(b, loc, exists, page, index.constant(0));
-  start = arith::RemUIOp::create(b, loc, start, index.constant(size));
+  result.batch = arith::SelectOp::create(b, loc, exists, page, index.index(0));
+  start = arith::RemUIOp::create(b, loc, start, index.index(size));
   return result;
 }
 
@@ -217,9 +216,9 @@ Value AttentionTiling::preparedRows(const HeadRows &rows, Value start,
 
 KeyRange AttentionTiling::keyRange(Value batch, Value position, Value count,
                                    int64_t tile) {
-  Value zero = index.constant(0), end = keysThatExist(batch);
+  Value zero = index.index(0), end = keysThatExist(batch);
   auto [left, right] = op.getBand();
-  Value last = index.add(position, index.sub(count, index.constant(1)));
+  Value last = index.add(position, index.sub(count, index.index(1)));
   KeyRange range;
   range.lo = zero;
   range.hi = end;
@@ -227,19 +226,20 @@ KeyRange AttentionTiling::keyRange(Value batch, Value position, Value count,
   // Huge bounds are none: they would overflow.
   constexpr int64_t unbounded = int64_t(1) << 40;
   if (left >= 0 && left < unbounded) {
-    range.lo = index.max(zero, index.sub(position, index.constant(left)));
-    allFrom = index.max(range.lo, index.sub(last, index.constant(left)));
+    range.lo = index.max(zero, index.sub(position, index.index(left)));
+    allFrom = index.max(range.lo, index.sub(last, index.index(left)));
   }
   if (right >= 0 && right < unbounded) {
-    range.hi = index.min(end, index.add(last, index.constant(right + 1)));
-    allTo = index.min(range.hi, index.add(position, index.constant(right + 1)));
+    range.hi = index.min(end, index.add(last, index.index(right + 1)));
+    allTo = index.min(range.hi, index.add(position, index.index(right + 1)));
   }
   range.hi = index.max(range.lo, range.hi);
   // Both ends of what all see move inwards to whole register tiles.
   Value cut =
       index.ceilDiv(index.sub(index.max(allFrom, range.lo), range.lo), tile);
   range.first = index.min(range.hi, index.add(range.lo, index.mul(cut, tile)));
-  Value whole = index.div(index.max(zero, index.sub(allTo, range.first)), tile);
+  Value whole =
+      index.floorDiv(index.max(zero, index.sub(allTo, range.first)), tile);
   range.third = index.add(range.first, index.mul(whole, tile));
   return range;
 }

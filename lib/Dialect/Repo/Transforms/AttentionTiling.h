@@ -19,36 +19,10 @@
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/IR/PatternMatch.h"
 #include "repo/Dialect/Repo/IR/Repo.h"
+#include "repo/Support/IndexBuilder.h"
 
 namespace mlir {
 namespace repo {
-
-/// Index arithmetic.
-class Indices {
-public:
-  Indices(OpBuilder &builder, Location loc) : b(builder), loc(loc) {}
-  Value constant(int64_t value) {
-    return arith::ConstantIndexOp::create(b, loc, value);
-  }
-  Value add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
-  Value sub(Value x, Value y) { return arith::SubIOp::create(b, loc, x, y); }
-  Value mul(Value x, Value y) { return arith::MulIOp::create(b, loc, x, y); }
-  Value mul(Value x, int64_t y) { return mul(x, constant(y)); }
-  Value div(Value x, int64_t y) {
-    return arith::DivUIOp::create(b, loc, x, constant(y));
-  }
-  Value div(Value x, Value y) { return arith::DivUIOp::create(b, loc, x, y); }
-  Value ceilDiv(Value x, int64_t y) { return div(add(x, constant(y - 1)), y); }
-  Value min(Value x, Value y) { return arith::MinSIOp::create(b, loc, x, y); }
-  Value max(Value x, Value y) { return arith::MaxSIOp::create(b, loc, x, y); }
-  Value fromInt(Value x) {
-    return arith::IndexCastOp::create(b, loc, b.getIndexType(), x);
-  }
-
-private:
-  OpBuilder &b;
-  Location loc;
-};
 
 /// The keys a block of queries sees, as bounds of its loops: [lo, first) and
 /// [third, hi) are cut by a mask, every query sees all of [first, third).
@@ -130,7 +104,7 @@ protected:
   RewriterBase &b;
   Location loc;
   AttentionOp op;
-  Indices index;
+  IndexBuilder index;
   Type f32;
 
 private:

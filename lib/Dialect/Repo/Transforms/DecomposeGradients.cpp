@@ -94,19 +94,12 @@ mlir::repo::decomposeRotateBackward(OpBuilder &builder, RotateBackwardOp op) {
   NamedBuilder b(builder, op.getLoc(),
                  cast<FloatType>(getElementTypeOrSelf(op.getPositions())));
   SmallVector<AffineMap> maps = op.getIndexingMapsArray();
-  auto named = [&](Value value, AffineMap map) {
-    return b.name(value,
-                  llvm::map_to_vector(map.getResults(), [](AffineExpr e) {
-                    auto dim = dyn_cast<AffineDimExpr>(e);
-                    return dim ? dim.getPosition() : NamedBuilder::broadcast;
-                  }));
-  };
-  NamedTensor output = named(op.getOutput(), maps[0]);
-  NamedTensor positions = named(op.getPositions(), maps[1]);
-  NamedTensor upstream = named(op.getUpstream(), maps[0]);
+  NamedTensor output = b.name(op.getOutput(), maps[0]);
+  NamedTensor positions = b.name(op.getPositions(), maps[1]);
+  NamedTensor upstream = b.name(op.getUpstream(), maps[0]);
   NamedTensor omega;
   if (op.getOmega())
-    omega = named(op.getOmega(), maps[2]);
+    omega = b.name(op.getOmega(), maps[2]);
   bool reads = !op.getDPositions().use_empty();
   auto [input, angle] = rotateChannelsBackward(
       b, output, upstream, positions, omega, op.getRope(), RotateBackwardOp::D,

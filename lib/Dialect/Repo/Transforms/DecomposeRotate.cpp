@@ -215,18 +215,11 @@ FailureOr<SmallVector<Value>> mlir::repo::decomposeRotate(OpBuilder &builder,
       builder, op.getLoc(),
       cast<FloatType>(getElementTypeOrSelf(op.getPositions().getType())));
   SmallVector<AffineMap> maps = op.getIndexingMapsArray();
-  auto named = [&](Value value, AffineMap map) {
-    return b.name(value,
-                  llvm::map_to_vector(map.getResults(), [](AffineExpr e) {
-                    auto dim = dyn_cast<AffineDimExpr>(e);
-                    return dim ? dim.getPosition() : NamedBuilder::broadcast;
-                  }));
-  };
-  NamedTensor input = named(op.getInput(), maps[0]);
-  NamedTensor positions = named(op.getPositions(), maps[1]);
+  NamedTensor input = b.name(op.getInput(), maps[0]);
+  NamedTensor positions = b.name(op.getPositions(), maps[1]);
   NamedTensor omega;
   if (op.getOmega())
-    omega = named(op.getOmega(), maps[2]);
+    omega = b.name(op.getOmega(), maps[2]);
   return SmallVector<Value>{
       rotateChannels(b, input, positions, omega, op.getRope(), D, F, input.dims,
                      op.getResult().getType().getElementType())

@@ -118,7 +118,7 @@ SmallVector<Value>
 HeadSlices::loop(Value from, Value to, int64_t step, ValueRange state,
                  function_ref<SmallVector<Value>(Value, ValueRange)> body) {
   auto loop = scf::ForOp::create(
-      b, loc, from, to, index.constant(step), state,
+      b, loc, from, to, index.index(step), state,
       [&](OpBuilder &, Location loc, Value at, ValueRange carried) {
         OpBuilder::InsertionGuard guard(b);
         b.setInsertionPointToStart(at.getParentBlock());
@@ -134,7 +134,7 @@ SmallVector<Value> HeadSlices::overColumns(
   int64_t whole = width / columns * columns;
   SmallVector<Value> next(state);
   if (whole > columns)
-    next = loop(index.constant(0), index.constant(whole), columns, next,
+    next = loop(index.index(0), index.index(whole), columns, next,
                 [&](Value column, ValueRange state) {
                   return body(column, columns, state);
                 });

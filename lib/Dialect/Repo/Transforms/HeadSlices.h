@@ -85,7 +85,7 @@ protected:
 
   RewriterBase &b;
   Location loc;
-  Indices index;
+  IndexBuilder index;
   Type f32;
   int64_t columns;
 };

@@ -100,6 +100,13 @@ bool NamedBuilder::isEmpty(ArrayRef<unsigned> dims) {
       dims, [&](unsigned dim) { return getConstantIntValue(size(dim)) == 0; });
 }
 
+NamedTensor NamedBuilder::name(Value value, AffineMap map) {
+  return name(value, llvm::map_to_vector(map.getResults(), [](AffineExpr e) {
+                auto dim = dyn_cast<AffineDimExpr>(e);
+                return dim ? dim.getPosition() : broadcast;
+              }));
+}
+
 NamedTensor NamedBuilder::name(Value value, ArrayRef<unsigned> dims) {
   if (!value)
     return {};

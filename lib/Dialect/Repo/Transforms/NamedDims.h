@@ -86,6 +86,8 @@ public:
   /// Names the dimensions of `value`. Those named `broadcast` are dropped; a
   /// null value stays null.
   NamedTensor name(Value value, ArrayRef<unsigned> dims);
+  /// By an indexing map: results that are constants broadcast.
+  NamedTensor name(Value value, AffineMap map);
   /// Splits dimension `dim` into an outer dimension and an inner one of size
   /// `innerSize`. The size of `dim` is static.
   NamedTensor split(const NamedTensor &tensor, unsigned dim, unsigned outer,

@@ -156,7 +156,7 @@ Value KeySplitter::groupQueries(Value batch, Value firstHead, Value query) {
         ArrayRef<OpFoldResult>{attr(1), attr(1), attr(1), attr(headSize)},
         ones(4))};
   };
-  Value rows = loop(index.constant(0), count, index.constant(1),
+  Value rows = loop(index.index(0), count, index.index(1),
                     empty({1, 1, most, headSize}), insertRow)[0];
   auto type = RankedTensorType::get({most, headSize}, f32);
   rows = tensor::ExtractSliceOp::create(
@@ -212,7 +212,7 @@ Value KeySplitter::groupBias(Value batch, Value firstHead, Value query,
         b, loc, row, rows[0], ArrayRef<OpFoldResult>{g, attr(0)},
         ArrayRef<OpFoldResult>{attr(1), attr(size)}, ones(2))};
   };
-  Value rows = loop(index.constant(0), index.constant(group), index.constant(1),
+  Value rows = loop(index.index(0), index.index(group), index.index(1),
                     empty({group, int64_t(llvm::alignTo(size, mostLanes))}),
                     insertRow)[0];
   return tensor::ExtractSliceOp::create(
@@ -252,7 +252,7 @@ KeySplitter::eachHead(Value rows, ValueRange states,
     return std::pair(offsets, sizes);
   };
   return loop(
-      index.constant(0), taskHeads, index.constant(1), states,
+      index.index(0), taskHeads, index.index(1), states,
       [&](Value head, ValueRange carried) -> State {
         Value queries = tensor::ExtractSliceOp::create(
             b, loc, rows,
@@ -280,22 +280,22 @@ KeySplitter::State KeySplitter::chunkState(Value batch, Value firstHead,
                                            Value query, Value from, Value to) {
   // One query sees one range of keys: no key needs a mask.
   KeyRange range = keyRange(batch, index.add(firstPosition(batch), query),
-                            index.constant(1), /*tile=*/1);
+                            index.index(1), /*tile=*/1);
   Value lo = index.max(from, range.lo), hi = index.min(to, range.hi);
   Value rows = groupQueries(batch, index.mul(firstHead, group), query);
   // Blocks of a paged cache begin and end with its pages.
   int64_t size = pageBlock(blockSize());
   bool paged = getPages(op.getKey()) || getPages(op.getValue());
-  Value first = paged ? index.mul(index.div(lo, size), size) : lo;
+  Value first = paged ? index.mul(index.floorDiv(lo, size), size) : lo;
   State state = heads == 1
                     ? State{filled({group, valueSize}, 0.0),
                             filled({group}, -infinity), filled({group}, 0.0)}
                     : State{filled({heads, group, valueSize}, 0.0),
                             filled({heads, group}, -infinity),
                             filled({heads, group}, 0.0)};
-  return loop(first, hi, index.constant(size), state,
+  return loop(first, hi, index.index(size), state,
               [&](Value at, ValueRange carried) -> State {
-                Value end = index.min(hi, index.add(at, index.constant(size)));
+                Value end = index.min(hi, index.add(at, index.index(size)));
                 if (paged)
                   at = index.max(at, lo);
                 Value count = index.sub(end, at);
@@ -323,14 +323,14 @@ KeySplitter::State KeySplitter::partials(Value chunks) {
                    tensor::EmptyOp::create(b, loc, shape, f32)};
   // Tasks of several heads are fewer: as many heads as leave enough of them.
   constexpr int64_t enough = 64;
-  Value perTask, all = index.constant(op.getNumKeyValueHeads());
+  Value perTask, all = index.index(op.getNumKeyValueHeads());
   SmallVector<OpFoldResult> tasks(ArrayRef(shape).take_front(3));
   if (heads > 1) {
-    perTask = index.div(index.mul(index.mul(batches, chunks), all), enough);
     perTask =
-        index.max(index.constant(1), index.min(perTask, index.constant(heads)));
-    tasks[1] = index.div(index.add(all, index.sub(perTask, index.constant(1))),
-                         perTask);
+        index.floorDiv(index.mul(index.mul(batches, chunks), all), enough);
+    perTask = index.max(index.index(1), index.min(perTask, index.index(heads)));
+    tasks[1] = index.floorDiv(
+        index.add(all, index.sub(perTask, index.index(1))), perTask);
   }
   auto forall = scf::ForallOp::create(b, loc, tasks, buffers, std::nullopt);
   OpBuilder::InsertionGuard guard(b);
@@ -342,7 +342,7 @@ KeySplitter::State KeySplitter::partials(Value chunks) {
     taskHeads = index.min(perTask, index.sub(all, kvHead));
   }
   Value from = index.mul(chunk, strategy.getSplit());
-  Value to = index.add(from, index.constant(strategy.getSplit()));
+  Value to = index.add(from, index.index(strategy.getSplit()));
 
   // This task's part of a buffer, and one query's part of that.
   auto part = [&](size_t rank) {
@@ -364,7 +364,7 @@ KeySplitter::State KeySplitter::partials(Value chunks) {
                                                    sizes, ones(sizes.size())));
   }
   State done = loop(
-      index.constant(0), queries, index.constant(1), parts,
+      index.index(0), queries, index.index(1), parts,
       [&](Value query, ValueRange carried) {
         State state = chunkState(batch, kvHead, query, from, to), next;
         for (auto [value, into] : llvm::zip(state, carried)) {
@@ -405,13 +405,13 @@ SmallVector<Value> KeySplitter::merge(ValueRange partials, Value chunks) {
   b.setInsertionPointToStart(forall.getBody());
   Value batch = forall.getInductionVar(0), head = forall.getInductionVar(1),
         query = forall.getInductionVar(2);
-  Value kvHead = index.div(head, group);
+  Value kvHead = index.floorDiv(head, group);
   Value inGroup = index.sub(head, index.mul(kvHead, group));
   auto element = [&](Value buffer, Value chunk) -> Value {
     return tensor::ExtractOp::create(
         b, loc, buffer, ValueRange{batch, kvHead, chunk, query, inGroup});
   };
-  Value zero = index.constant(0), one = index.constant(1);
+  Value zero = index.index(0), one = index.index(1);
   Value top = loop(zero, chunks, one, number(-infinity),
                    [&](Value chunk, ValueRange carried) -> State {
                      return {arith::MaximumFOp::create(

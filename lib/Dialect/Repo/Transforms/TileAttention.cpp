@@ -136,7 +136,7 @@ std::pair<Value, Value> AttentionTiler::pack(Value batch, Value firstHead,
   Value head = index.add(firstHead, local);
   Value row = index.mul(forall.getInductionVar(1), packedRows);
   OpFoldResult count =
-      index.min(index.constant(packedRows), index.sub(existing, row));
+      index.min(index.index(packedRows), index.sub(existing, row));
   SmallVector<std::pair<Value, int64_t>> parts;
   if (packsKeys())
     parts.push_back({preparedRows({op.getKey(), op.getKeyMap(), batch, head,
@@ -167,13 +167,13 @@ SmallVector<Value> AttentionTiler::eachTile(
   if (size == strategy.getQueryBlock())
     return body(all, state);
   auto loop = scf::ForOp::create(
-      b, loc, index.constant(0), all.count, index.constant(size), state,
+      b, loc, index.index(0), all.count, index.index(size), state,
       [&](OpBuilder &, Location loc, Value start, ValueRange carried) {
         OpBuilder::InsertionGuard guard(b);
         b.setInsertionPointToStart(start.getParentBlock());
         Queries tile = {
             start, index.add(all.first, start),
-            index.min(index.constant(size), index.sub(all.count, start)),
+            index.min(index.index(size), index.sub(all.count, start)),
             index.add(all.position, start)};
         scf::YieldOp::create(b, loc, body(tile, carried));
       });
@@ -204,7 +204,7 @@ Slice AttentionTiler::transposedOf(const Queries &tile) {
     return {};
   OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
   return {RankedTensorType::get({headSize, size}, f32),
-          {index.div(tile.start, size), zero, zero},
+          {index.floorDiv(tile.start, size), zero, zero},
           {one, b.getIndexAttr(headSize), b.getIndexAttr(size)},
           {one, one, one}};
 }
@@ -268,11 +268,11 @@ SmallVector<Value> AttentionTiler::step(const Queries &tile, Value from,
 SmallVector<Value> AttentionTiler::loop(Value from, Value to, int64_t size,
                                         ValueRange state, bool masked) {
   auto loop = scf::ForOp::create(
-      b, loc, from, to, index.constant(size), state,
+      b, loc, from, to, index.index(size), state,
       [&](OpBuilder &, Location loc, Value at, ValueRange carried) {
         OpBuilder::InsertionGuard guard(b);
         b.setInsertionPointToStart(carried[0].getParentBlock());
-        Value end = index.min(index.add(at, index.constant(size)), to);
+        Value end = index.min(index.add(at, index.index(size)), to);
         auto oneTile = [&](const Queries &tile, ValueRange state) {
           Value lo = at, hi = end;
           // Of a block that a mask cuts, the keys this tile sees.
@@ -293,10 +293,10 @@ void AttentionTiler::block(Value tile, Value tiles, ValueRange destinations,
   int64_t size = strategy.getQueryBlock();
   // Later queries see more keys under a causal mask: heavy blocks come first,
   // and the block that is not full is the first of the head, the lightest.
-  Value zero = index.constant(0);
+  Value zero = index.index(0);
   Value after = index.sub(queries, index.mul(tile, size));
   all.start = zero;
-  all.first = index.max(zero, index.sub(after, index.constant(size)));
+  all.first = index.max(zero, index.sub(after, index.index(size)));
   all.count = index.sub(after, all.first);
   all.position = index.add(firstPosition(batch), all.first);
   SmallVector<int64_t> shape = {headSize, queryTile()};
@@ -360,13 +360,13 @@ ValueRange AttentionTiler::blocks(ValueRange outputs, Value firstBatch,
   query = {op.getQuery(), op.getQueryMap(), batch,
            head,          AttentionOp::N,   headSize};
   // Packed heads are counted from the first one packed.
-  Value kvHead = index.div(head, op.getGroupSize());
-  Value local = index.div(forall.getInductionVar(1), op.getGroupSize());
+  Value kvHead = index.floorDiv(head, op.getGroupSize());
+  Value local = index.floorDiv(forall.getInductionVar(1), op.getGroupSize());
   auto packed = [&](HeadRows &rows, unsigned width) {
     rows.map = AffineMap::getMultiDimMapWithTargets(
         6, {AttentionOp::B, AttentionOp::H, AttentionOp::M, width},
         b.getContext());
-    rows.batch = index.constant(0);
+    rows.batch = index.index(0);
     rows.head = local;
   };
   Value packedKeys = key.tensor, packedValues = value.tensor;
@@ -390,18 +390,18 @@ void AttentionTiler::run() {
   b.setInsertionPoint(op);
   readSizes();
   readsPages = true;
-  Value zero = index.constant(0), one = index.constant(1);
+  Value zero = index.index(0), one = index.index(1);
   if (!packsKeys() && !packsValues()) {
     b.replaceOp(op, blocks(op.getOutputs(), zero, batches, zero,
-                           index.constant(op.getNumQueryHeads())));
+                           index.index(op.getNumQueryHeads())));
     return;
   }
   // As many heads are packed at a time as the strategy has room for.
   int64_t kvHeads = op.getNumKeyValueHeads();
   int64_t rowBytes = 4 * (packsKeys() * headSize + packsValues() * valueSize);
   Value headBytes = index.max(one, index.mul(keys, rowBytes));
-  Value step = index.div(index.constant(strategy.getPackBytes()), headBytes);
-  step = index.max(one, index.min(step, index.constant(kvHeads)));
+  Value step = index.floorDiv(index.index(strategy.getPackBytes()), headBytes);
+  step = index.max(one, index.min(step, index.index(kvHeads)));
   auto bodyOf = [&](auto build) {
     return [&, build](OpBuilder &, Location loc, Value at, ValueRange outputs) {
       OpBuilder::InsertionGuard guard(b);
@@ -413,10 +413,10 @@ void AttentionTiler::run() {
   auto overHeads = [&](Value batch, ValueRange outputs) {
     return SmallVector<Value>(
         scf::ForOp::create(
-            b, loc, zero, index.constant(kvHeads), step, outputs,
+            b, loc, zero, index.index(kvHeads), step, outputs,
             bodyOf([&](Value first, ValueRange outputs) {
               Value count =
-                  index.min(step, index.sub(index.constant(kvHeads), first));
+                  index.min(step, index.sub(index.index(kvHeads), first));
               std::tie(key.tensor, value.tensor) = pack(batch, first, count);
               return SmallVector<Value>(blocks(
                   outputs, batch, one, index.mul(first, op.getGroupSize()),

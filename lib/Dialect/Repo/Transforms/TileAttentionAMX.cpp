@@ -130,7 +130,7 @@ Value MatrixUnitTiler::panels(Value matrix, bool rowsAreColumns) {
 void MatrixUnitTiler::pack(Value batch, Value firstHead, Value headCount) {
   // The last block may reach past the keys.
   Value tiles = index.ceilDiv(
-      index.add(keys, index.constant(strategy.getEdgeBlock())), packedRows);
+      index.add(keys, index.index(strategy.getEdgeBlock())), packedRows);
   Value count = index.mul(tiles, packedRows);
   auto empty = [&](OpFoldResult columns, OpFoldResult products) -> Value {
     return tensor::EmptyOp::create(
@@ -138,8 +138,8 @@ void MatrixUnitTiler::pack(Value batch, Value firstHead, Value headCount) {
         bf16);
   };
   SmallVector<Value> buffers = {
-      empty(index.div(count, 16), attr(headWidth / 2)),
-      empty(attr(valueWidth / 16), index.div(count, 2))};
+      empty(index.floorDiv(count, 16), attr(headWidth / 2)),
+      empty(attr(valueWidth / 16), index.floorDiv(count, 2))};
   Value existing = keysThatExist(batch);
   auto forall = scf::ForallOp::create(b, loc, Sizes{headCount, tiles}, buffers,
                                       std::nullopt);
@@ -151,7 +151,7 @@ void MatrixUnitTiler::pack(Value batch, Value firstHead, Value headCount) {
   // Rows past the lengths may hold anything: they are zeros.
   Value start = index.min(row, existing);
   Value rowCount =
-      index.min(index.constant(packedRows), index.sub(existing, start));
+      index.min(index.index(packedRows), index.sub(existing, start));
   Value parts[] = {panels(shortRows({op.getKey(), op.getKeyMap(), batch, head,
                                      AttentionOp::M, headSize},
                                     start, rowCount, packedRows, headWidth, 1),
@@ -161,8 +161,8 @@ void MatrixUnitTiler::pack(Value batch, Value firstHead, Value headCount) {
                                     start, rowCount, packedRows, valueWidth, 1),
                           /*rowsAreColumns=*/false)};
   Sizes offsets[] = {
-      {attr(0), local, index.div(row, 16), attr(0), attr(0), attr(0)},
-      {attr(0), local, attr(0), index.div(row, 2), attr(0), attr(0)}};
+      {attr(0), local, index.floorDiv(row, 16), attr(0), attr(0), attr(0)},
+      {attr(0), local, attr(0), index.floorDiv(row, 2), attr(0), attr(0)}};
   b.setInsertionPointToStart(forall.getTerminator().getBody());
   for (auto [part, offset, buffer] :
        llvm::zip(parts, offsets, forall.getRegionIterArgs())) {
@@ -181,7 +181,7 @@ Value MatrixUnitTiler::slicePanels(Value packed, int64_t columns,
                                    Value product) {
   auto type = RankedTensorType::get({columns / 16, products / 2, 16, 2}, bf16);
   auto place = [&](Value at, int64_t factor) {
-    return at ? OpFoldResult(index.div(at, factor)) : attr(0);
+    return at ? OpFoldResult(index.floorDiv(at, factor)) : attr(0);
   };
   return tensor::ExtractSliceOp::create(
       b, loc, type, packed,
@@ -193,8 +193,7 @@ Value MatrixUnitTiler::slicePanels(Value packed, int64_t columns,
 SmallVector<Value> MatrixUnitTiler::step(Value at, Value to, int64_t size,
                                          ValueRange state, bool masked) {
   // A block that is cut reaches past the end of its loop.
-  Value count =
-      index.min(index.constant(size), index.sub(index.min(to, end), at));
+  Value count = index.min(index.index(size), index.sub(index.min(to, end), at));
   Value k = slicePanels(packedKeys, size, headWidth, at, Value());
   Value v = slicePanels(packedValues, valueWidth, size, Value(), at);
   DenseI64ArrayAttr band;
@@ -227,7 +226,7 @@ SmallVector<Value> MatrixUnitTiler::step(Value at, Value to, int64_t size,
 SmallVector<Value> MatrixUnitTiler::loop(Value from, Value to, int64_t size,
                                          ValueRange state, bool masked) {
   auto loop = scf::ForOp::create(
-      b, loc, from, to, index.constant(size), state,
+      b, loc, from, to, index.index(size), state,
       [&](OpBuilder &, Location loc, Value at, ValueRange carried) {
         OpBuilder::InsertionGuard guard(b);
         b.setInsertionPointToStart(carried[0].getParentBlock());
@@ -243,8 +242,7 @@ void MatrixUnitTiler::block(Value tile, ValueRange destinations,
   // As in repo-tile-attention: heavy blocks first, the one that is not full is
   // the first of the head.
   Value after = index.sub(queries, index.mul(tile, size));
-  firstQuery =
-      index.max(index.constant(0), index.sub(after, index.constant(size)));
+  firstQuery = index.max(index.index(0), index.sub(after, index.index(size)));
   queryCount = index.sub(after, firstQuery);
   Value offset = op.getOffset() ? perBatch(op.getOffset(), batch)
                                 : index.sub(keys, queries);
@@ -261,12 +259,12 @@ void MatrixUnitTiler::block(Value tile, ValueRange destinations,
       filled({size}, 0.0)};
   KeyRange range = keyRange(batch, position, queryCount, keyTile);
   end = range.hi;
-  Value low = index.mul(index.div(range.lo, keyTile), keyTile);
+  Value low = index.mul(index.floorDiv(range.lo, keyTile), keyTile);
   Value first = index.mul(index.ceilDiv(range.first, keyTile), keyTile);
   // What is left of the last whole block goes with those that are cut.
-  Value left = index.max(index.constant(0), index.sub(range.third, first));
+  Value left = index.max(index.index(0), index.sub(range.third, first));
   Value second =
-      index.add(first, index.mul(index.div(left, keyBlock), keyBlock));
+      index.add(first, index.mul(index.floorDiv(left, keyBlock), keyBlock));
   if (op.getBand().first >= 0)
     state = loop(low, first, edgeBlock, state, /*masked=*/true);
   state = loop(first, second, keyBlock, state, /*masked=*/false);
@@ -293,7 +291,7 @@ ValueRange MatrixUnitTiler::blocks(ValueRange outputs, Value batch_,
   b.setInsertionPointToStart(forall.getBody());
   batch = batch_;
   head = index.add(firstHead, forall.getInductionVar(0));
-  localHead = index.div(forall.getInductionVar(0), op.getGroupSize());
+  localHead = index.floorDiv(forall.getInductionVar(0), op.getGroupSize());
   block(forall.getInductionVar(1), forall.getRegionIterArgs(),
         forall.getTerminator());
   return forall.getResults();
@@ -307,13 +305,13 @@ void MatrixUnitTiler::run() {
   readsPages = pageBlock(packedRows) == packedRows;
   headWidth = llvm::alignTo(headSize, 32);
   valueWidth = llvm::alignTo(valueSize, 16);
-  Value zero = index.constant(0), one = index.constant(1);
+  Value zero = index.index(0), one = index.index(1);
   // As many heads are packed at a time as the strategy has room for.
   int64_t kvHeads = op.getNumKeyValueHeads();
   Value headBytes =
       index.max(one, index.mul(keys, 2 * (headWidth + valueWidth)));
-  Value step = index.div(index.constant(strategy.getPackBytes()), headBytes);
-  step = index.max(one, index.min(step, index.constant(kvHeads)));
+  Value step = index.floorDiv(index.index(strategy.getPackBytes()), headBytes);
+  step = index.max(one, index.min(step, index.index(kvHeads)));
   auto loop = [&](Value to, Value step, ValueRange outputs, auto body) {
     auto loop = scf::ForOp::create(
         b, loc, zero, to, step, outputs,
@@ -328,10 +326,10 @@ void MatrixUnitTiler::run() {
   b.replaceOp(
       op, loop(batches, one, op.getOutputs(), [&](Value batch, ValueRange all) {
         return ValueRange(loop(
-            index.constant(kvHeads), step, all,
+            index.index(kvHeads), step, all,
             [&](Value first, ValueRange outputs) {
               Value count =
-                  index.min(step, index.sub(index.constant(kvHeads), first));
+                  index.min(step, index.sub(index.index(kvHeads), first));
               pack(batch, first, count);
               return blocks(outputs, batch, index.mul(first, op.getGroupSize()),
                             index.mul(count, op.getGroupSize()));

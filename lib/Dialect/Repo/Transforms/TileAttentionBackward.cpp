@@ -196,7 +196,7 @@ Value BackwardTiler::scores(Value rows, Value right, Value count) {
 SmallVector<Value> BackwardTiler::weights(Value s, Value dp, Value firstKey,
                                           Value count, bool masked) {
   int64_t left = op.getBand().first, right = op.getBand().second;
-  Value zero = index.constant(0);
+  Value zero = index.index(0);
   double scale = op.getScaleValue();
   auto vectorLoop = [&](Value row, ValueRange state) {
     return overColumns(
@@ -246,9 +246,9 @@ SmallVector<Value> BackwardTiler::weights(Value s, Value dp, Value firstKey,
             Value m =
                 index.sub(index.add(firstKey, row), index.add(position, at));
             auto compare = [&](arith::CmpIPredicate predicate, int64_t shift) {
-              Value bound = index.add(m, index.constant(shift));
-              bound = index.max(index.constant(-unbounded),
-                                index.min(index.constant(unbounded), bound));
+              Value bound = index.add(m, index.index(shift));
+              bound = index.max(index.index(-unbounded),
+                                index.min(index.index(unbounded), bound));
               bound = arith::IndexCastOp::create(b, loc, b.getI32Type(), bound);
               bound = vector::BroadcastOp::create(b, loc, ints, bound);
               Value sees = arith::CmpIOp::create(b, loc, predicate, n, bound);
@@ -307,9 +307,9 @@ SmallVector<Value> BackwardTiler::weights(Value s, Value dp, Value firstKey,
 
 SmallVector<Value> BackwardTiler::keyBlock(Value at, Value end,
                                            ValueRange state) {
-  Value count = index.min(index.constant(blocks.keys), index.sub(end, at));
+  Value count = index.min(index.index(blocks.keys), index.sub(end, at));
   OpFoldResult keyCount(count);
-  Value zero = index.constant(0);
+  Value zero = index.index(0);
   Value s = scores(rows(key, at, keyCount, attr(0), headSize), queryT, count);
   Value dp =
       scores(rows(value, at, keyCount, attr(0), valueSize), upstreamT, count);
@@ -370,10 +370,9 @@ SmallVector<Value> BackwardTiler::keyBlock(Value at, Value end,
 
 SmallVector<Value> BackwardTiler::queryBlock(Value member, Value at,
                                              ValueRange state) {
-  Value zero = index.constant(0), one = index.constant(1);
+  Value zero = index.index(0), one = index.index(1);
   firstQuery = at;
-  queryCount =
-      index.min(index.constant(blocks.queries), index.sub(queries, at));
+  queryCount = index.min(index.index(blocks.queries), index.sub(queries, at));
   Value head = index.add(index.mul(kvHead, op.getGroupSize()), member);
   auto headOf = [&](Value tensor, AffineMap map, int64_t width) {
     return Head{tensor, map, batch, head, Dim::N, width};
@@ -392,7 +391,7 @@ SmallVector<Value> BackwardTiler::queryBlock(Value member, Value at,
     offset =
         given.getType().isIndex()
             ? given
-            : index.fromInt(tensor::ExtractOp::create(b, loc, given, batch));
+            : index.toIndex(tensor::ExtractOp::create(b, loc, given, batch));
   else
     offset = index.sub(keys, queries);
   position = index.add(offset, firstQuery);
@@ -402,15 +401,15 @@ SmallVector<Value> BackwardTiler::queryBlock(Value member, Value at,
   bool hasLeft = left >= 0 && left < unbounded,
        hasRight = right >= 0 && right < unbounded;
   if (hasLeft)
-    lo = index.max(zero, index.sub(position, index.constant(left)));
+    lo = index.max(zero, index.sub(position, index.index(left)));
   if (hasRight)
-    hi = index.min(existing, index.add(last, index.constant(right + 1)));
+    hi = index.min(existing, index.add(last, index.index(right + 1)));
   hi = index.max(lo, hi);
   Value all = lo, allTo = hi;
   if (hasLeft)
-    all = index.min(hi, index.max(lo, index.sub(last, index.constant(left))));
+    all = index.min(hi, index.max(lo, index.sub(last, index.index(left))));
   if (hasRight) {
-    Value end = index.add(position, index.constant(right + 1));
+    Value end = index.add(position, index.index(right + 1));
     allTo = index.max(all, index.min(hi, end));
   }
 
@@ -439,7 +438,7 @@ void BackwardTiler::run() {
   Value batches = size(op.getQuery(), op.getQueryMap(), Dim::B);
   queries = size(op.getQuery(), op.getQueryMap(), Dim::N);
   keys = size(op.getKey(), op.getKeyMap(), Dim::M);
-  Value zero = index.constant(0);
+  Value zero = index.index(0);
   SmallVector<OpFoldResult> bounds = {getAsOpFoldResult(batches),
                                       attr(op.getNumKeyValueHeads())};
   auto forall =
@@ -450,7 +449,7 @@ void BackwardTiler::run() {
   existing = keys;
   if (op.getLengths())
     existing =
-        index.max(zero, index.min(keys, index.fromInt(tensor::ExtractOp::create(
+        index.max(zero, index.min(keys, index.toIndex(tensor::ExtractOp::create(
                                             b, loc, op.getLengths(), batch))));
   key = {op.getKey(), op.getKeyMap(), batch, kvHead, Dim::M, headSize};
   value = {op.getValue(), op.getValueMap(), batch, kvHead, Dim::M, valueSize};
@@ -469,7 +468,7 @@ void BackwardTiler::run() {
         slices[number].strides);
     state.push_back(number ? zeroed(tile) : tile);
   }
-  state = loop(zero, index.constant(groups), 1, state,
+  state = loop(zero, index.index(groups), 1, state,
                [&](Value member, ValueRange state) {
                  return loop(zero, queries, blocks.queries, state,
                              [&](Value at, ValueRange state) {
